@@ -1,0 +1,21 @@
+"""Header names of the wire, lower case as ASGI has them."""
+
+AUTHORIZATION = "authorization"
+REQUEST_ID = "x-request-id"
+"""Identifies one request in the answer, in every log and at every hop. openai-python shows it as `error.request_id`."""
+
+RETRY_AFTER = "retry-after"
+SHOULD_RETRY = "x-should-retry"
+"""Read by the official OpenAI clients, which else retry twice by themselves."""
+
+SERVED_BY = "x-scout-served-by"
+"""The tier that answered: `on-prem`, and later its fallbacks."""
+
+REPLICA = "x-scout-replica"
+"""The replica that answered, by name: what an operator wants to know first."""
+
+ACCEL_BUFFERING = "x-accel-buffering"
+"""`no` tells an nginx in front of us to pass a stream on as it comes."""
+
+EXPOSED = (REQUEST_ID, RETRY_AFTER, SHOULD_RETRY, SERVED_BY, REPLICA)
+"""What a browser's script may read across origins."""

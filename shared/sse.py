@@ -1,0 +1,75 @@
+"""Server-sent events without I/O: bytes in, whole events out, and back.
+
+The decoder only finds where events end and what their data is. It keeps every event's bytes as they came, so that a
+relay can pass them on untouched. Framing after the HTML standard, section 9.2.6 "Interpreting an event stream".
+"""
+
+import re
+from dataclasses import dataclass
+
+DONE = b"[DONE]"
+"""The data of the last event of an OpenAI-shaped stream."""
+
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+"""One event of a chat stream is some hundred bytes; a tool schema echoed back may be long. More than this is a fault."""
+
+_END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
+_END_OF_LINE = re.compile(rb"\r\n|\n|\r")
+
+
+class EventTooLarge(ValueError):
+    """An event grew past the decoder's bound before it ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: `raw` as it came, its closing blank line included; `data` its data lines joined (b"" for a comment)."""
+
+    raw: bytes
+    data: bytes
+
+
+class Decoder:
+    """Splits a byte stream, cut anywhere, into events."""
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._rest = b""
+        self._max_event_bytes = max_event_bytes
+
+    @property
+    def pending(self) -> bytes:
+        """The beginning of an event that has not ended; b"" where the stream may end cleanly."""
+        return self._rest
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """The events that `chunk` completes, in order. Raises EventTooLarge."""
+        buffer = self._rest + chunk if self._rest else chunk
+        events: list[Event] = []
+        start = 0
+        if b"\r" in buffer:
+            for match in _END_OF_EVENT.finditer(buffer):
+                events.append(_parse(buffer[start : match.end()]))
+                start = match.end()
+        else:
+            while (end := buffer.find(b"\n\n", start)) >= 0:
+                events.append(_parse(buffer[start : end + 2]))
+                start = end + 2
+        self._rest = buffer[start:]
+        if len(self._rest) > self._max_event_bytes:
+            raise EventTooLarge(f"an event of more than {self._max_event_bytes} bytes")
+        return events
+
+
+def _parse(raw: bytes) -> Event:
+    # The whole of what vLLM and OpenAI send: a single data line.
+    if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
+        return Event(raw, raw[6:-2])
+    lines = [line[5:].removeprefix(b" ") for line in _END_OF_LINE.split(raw) if line.startswith(b"data:")]
+    return Event(raw, b"\n".join(lines))
+
+
+def encode(data: bytes) -> bytes:
+    """One event carrying `data`, which must be a single line."""
+    if b"\n" in data or b"\r" in data:
+        raise ValueError("the data of an event must be one line")
+    return b"data: " + data + b"\n\n"
