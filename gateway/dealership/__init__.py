@@ -1,0 +1,1 @@
+"""What is particular to a car dealership. The rest of the gateway does not know that it sells cars."""

@@ -1,0 +1,1 @@
+"""Services that answer chat completions, each behind the protocol of `gateway.ports`."""

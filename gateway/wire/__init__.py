@@ -1,0 +1,1 @@
+"""One encoder per client protocol: chunks and errors in, bytes out. No I/O."""

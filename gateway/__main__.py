@@ -1,0 +1,71 @@
+"""`python -m gateway serve` runs the gateway; `check` says whether its settings can be used, and names the bad key."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import uvicorn
+
+from gateway.app import build_app
+from gateway.logs import ServerLog, make_log
+from gateway.settings import ENVIRONMENT, Settings, SettingsError, describe, load
+
+KEEP_ALIVE_S = 75  # longer than the 60 s for which proxies and load balancers keep idle connections
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The exit code: 0, or 2 where the settings cannot be used."""
+    args = _parser().parse_args(argv)
+    try:
+        settings = load(environ)
+    except SettingsError as error:
+        print(f"The gateway's settings cannot be used:\n{error}", file=sys.stderr)
+        return 2
+    if args.command == "check":
+        print(json.dumps(describe(settings), indent=2))
+        print(f"The settings are good: {len(settings.replica_urls)} replicas, model {settings.on_prem.model}.")
+        return 0
+    _serve(settings)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(len(name) for name in ENVIRONMENT)
+    variables = "\n".join(f"  {name:<{width}}  {meaning}" for name, meaning in ENVIRONMENT.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway",
+        description=__doc__,
+        epilog=f"environment:\n{variables}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="run the gateway until SIGTERM or SIGINT")
+    commands.add_parser("check", help="read the settings, print them with the secrets masked, and exit")
+    return parser
+
+
+def _serve(settings: Settings) -> None:
+    log = make_log()
+    server_log = logging.getLogger("uvicorn")
+    server_log.handlers = [ServerLog(log)]
+    server_log.propagate = False
+    server_log.setLevel(logging.INFO)
+    uvicorn.run(
+        build_app(settings, log=log),
+        host=settings.listen.host,
+        port=settings.listen.port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=int(settings.shutdown.grace_s),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

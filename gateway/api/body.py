@@ -1,0 +1,70 @@
+"""Request bodies: read within a bound, parsed, and checked against a schema, with errors that name the field."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
+from starlette.requests import ClientDisconnect, Request
+
+from gateway.errors import ClientGone, InvalidField, InvalidJson, RequestTooLarge
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+READ_ON_FACTOR = 8
+"""Of a body that is too large this many times the bound is read and dropped, because a client that is cut off while it
+sends sees a broken connection instead of our answer."""
+
+
+async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
+    """The body as a JSON object. Holds at most `max_bytes` of it. Raises RequestTooLarge, InvalidJson, ClientGone."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > max_bytes * READ_ON_FACTOR:
+                break
+            if size <= max_bytes:
+                parts.append(part)
+    except ClientDisconnect as error:
+        raise ClientGone("The client left.") from error
+    if size > max_bytes:
+        raise RequestTooLarge(f"The body is larger than {max_bytes} bytes. Send a shorter conversation.")
+    try:
+        body = from_json(b"".join(parts), allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidJson(f"The body is not valid JSON: {error}.") from error
+    if not isinstance(body, dict):
+        raise InvalidJson("The body must be a JSON object.")
+    return body
+
+
+def check(schema: type[Schema], body: Mapping[str, Any]) -> Schema:
+    """`body` as `schema` sees it. Raises InvalidField, naming the first field at fault."""
+    try:
+        return schema.model_validate(body)
+    except ValidationError as error:
+        # Of a union's alternatives the one that fitted furthest says most.
+        problem = max(error.errors(include_url=False), key=lambda one: len(_path(one, body)))
+        param = _dotted(_path(problem, body))
+        raise InvalidField(f"{param}: {problem['msg']}.", param=param) from None
+
+
+def _path(problem: ErrorDetails, body: Any) -> list[str | int]:
+    """The problem's place in the body as the client wrote it, without pydantic's names for a union's alternatives."""
+    path: list[str | int] = []
+    here = body
+    for step in problem["loc"]:
+        if isinstance(here, dict) and step in here:
+            here = here[step]
+        elif isinstance(here, list) and isinstance(step, int) and step < len(here):
+            here = here[step]
+        elif problem["type"] != "missing" or step != problem["loc"][-1]:
+            continue
+        path.append(step)
+    return path
+
+
+def _dotted(path: list[str | int]) -> str:
+    return ".".join(str(step) for step in path)

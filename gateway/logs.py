@@ -1,0 +1,43 @@
+"""Logs: one JSON object a line on standard output. No message text, no key and no client's address is ever logged."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+Log = structlog.typing.FilteringBoundLogger
+
+
+def make_log(stream: TextIO = sys.stdout) -> Log:
+    """A logger that writes to `stream`. Times are UTC, ISO 8601."""
+    log: Log = structlog.wrap_logger(
+        structlog.PrintLogger(stream),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _event_first,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        context_class=dict,
+    )
+    return log
+
+
+def _event_first(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {"timestamp": fields.pop("timestamp"), "level": fields.pop("level"), "event": fields.pop("event"), **fields}
+
+
+class ServerLog(logging.Handler):
+    """Carries the web server's own log lines into ours, so that there is one format."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line of uvicorn's."""
+        self._log.log(record.levelno, "server", message=record.getMessage(), exc_info=record.exc_info or None)
