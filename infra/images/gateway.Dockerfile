@@ -13,7 +13,7 @@ RUN python -m venv --without-pip /opt/gateway \
         -r /tmp/gateway.txt
 
 FROM ${PYTHON_IMAGE}
-# A fixed number, so that the host can let it read the keys (infra/env/cloud.env.example) without knowing a name.
+# A fixed number, so that the host can let it read the keys (infra/env/cloud.env.example) through its group.
 RUN groupadd --gid 10001 scout && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin scout
 COPY --from=packages /opt/gateway /opt/gateway
 COPY shared /app/shared

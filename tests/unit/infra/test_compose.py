@@ -1,21 +1,27 @@
-"""The two compose files: valid, documented, closed, and the same programs with the same settings as the local stack."""
+"""The two compose files: closed to the outside, and the same programs with the same settings as the local stack."""
 
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import crossplane
 import pytest
 
+from gateway import settings as gateway_settings
+from inference import __main__ as inference
+from inference import site
 from inference.profile import load_profile, profile_names
+from infra.local.plan import MARKER, Service, nginx_site, plan
+from infra.local.settings import StackSettings
 from infra.tailscale.check import ALLOWED
 from infra.tailscale.policy import parse
-from tests.support.compose import ROOT, config, example_env, load, read_env
+from tests.support.compose import ROOT, example_env, load, read_env
 
 SIDES = ["onprem", "cloud"]
 REPLICAS = ["replica-0", "replica-1", "replica-2"]
 EVERY_SERVICE = [("onprem", name) for name in [*REPLICAS, "tailscale", "nginx"]]
 EVERY_SERVICE += [("cloud", name) for name in ["tailscale", "gateway"]]
-VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
 
 
 @pytest.fixture(scope="module")
@@ -23,40 +29,9 @@ def stacks() -> dict[str, Any]:
     return {side: load(side, example_env(side)) for side in SIDES}
 
 
-def source(side: str) -> str:
-    return (ROOT / f"docker-compose.{side}.yml").read_text("utf-8")
-
-
 def seconds(duration: str) -> int:
     minutes, rest = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", duration).groups()  # type: ignore[union-attr]
     return 60 * int(minutes or 0) + int(rest or 0)
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_the_example_values_make_the_file_valid(side: str) -> None:
-    done = config(side, example_env(side), "-q")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_a_missing_value_is_refused_and_says_where_it_is_explained(side: str, tmp_path: Path) -> None:
-    required = {name for name, kind, _ in VARIABLE.findall(source(side)) if kind == ":?"}
-    values = read_env(example_env(side))
-    assert required == set(values), "the example sets exactly what has no default"
-    for missing in required:
-        env_file = tmp_path / missing
-        env_file.write_text("\n".join(f"{k}={v}" for k, v in values.items() if k != missing), "utf-8")
-        done = config(side, env_file, "-q")
-        assert done.returncode != 0
-        assert f"required variable {missing} is missing a value" in done.stderr
-        assert f"see infra/env/{side}.env.example" in done.stderr
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_the_example_names_every_optional_variable_with_its_default(side: str) -> None:
-    used = {name: default for name, kind, default in VARIABLE.findall(source(side)) if kind == ":-"}
-    told = dict(re.findall(r"^# (\w+)=(\S+)", example_env(side).read_text("utf-8"), re.MULTILINE))
-    assert told == used
 
 
 @pytest.mark.parametrize(("side", "name"), EVERY_SERVICE)
@@ -164,3 +139,192 @@ def test_the_gateway_asks_for_the_ports_that_the_policy_opens(stacks: Any) -> No
     ports = {int(url.rpartition(":")[2]) for url in urls}
     assert ports == {8081, 8082, 8083}
     assert ports < ALLOWED["tag:scout-gateway", "tag:scout-cluster"]
+
+
+# The same as the local stack.
+
+
+@pytest.fixture(scope="module")
+def local() -> dict[str, Service]:
+    settings = StackSettings(root=ROOT, state_dir=ROOT / ".scout", engine_python=Path("python3"))
+    return {service.name: service for service in plan(settings)}
+
+
+def options(arguments: Sequence[str]) -> dict[str, list[str]]:
+    """`--name value ...` as a table."""
+    table: dict[str, list[str]] = {}
+    for name, value in zip(arguments[::2], arguments[1::2], strict=True):
+        assert name.startswith("-"), f"{name} is no option"
+        table.setdefault(name, []).append(value)
+    return table
+
+
+def engine_command(arguments: Sequence[str], capsys: pytest.CaptureFixture[str], profile: str) -> list[str]:
+    """What vLLM is started with by `-m inference serve ...`, for a profile of our choice and without its address."""
+    assert list(arguments[:3]) == ["-m", "inference", "serve"]
+    given = options(arguments[3:]) | {"--profile": [profile]}
+    assert inference.main(["command", *(word for name, (value,) in given.items() for word in (name, value))]) == 0
+    printed = capsys.readouterr().out.replace(" \\\n  ", "\n").splitlines()
+    return [line for line in printed if not line.startswith(("--host ", "--port "))]
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+@pytest.mark.parametrize("profile", profile_names())
+def test_a_replica_becomes_the_same_engine_as_in_the_local_stack(
+    stacks: Any, local: dict[str, Service], name: str, profile: str, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    here, there = local[name].argv, stacks["onprem"]["services"][name]["command"]
+    monkeypatch.setenv("SCOUT_ENGINE_PYTHON", stacks["onprem"]["services"][name]["environment"]["SCOUT_ENGINE_PYTHON"])
+    engine = engine_command(here[1:], capsys, profile)
+    assert engine == engine_command(there[1:], capsys, profile)
+    assert "--max-num-seqs 10" in engine, "the cluster's figure: ten requests at once"
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_a_replica_serves_a_gpu_profile_where_nginx_and_the_probe_look_for_it(stacks: Any, name: str) -> None:
+    service = stacks["onprem"]["services"][name]
+    given = options(service["command"][4:])
+    assert load_profile(given["--profile"][0]).device == "cuda"
+    assert given["--replica"] == [name.removeprefix("replica-")]
+    assert given["--host"] == ["0.0.0.0"]
+    assert f"http://127.0.0.1:{given['--port'][0]}/health" in service["healthcheck"]["test"][-1]
+    assert f"{name}:{given['--port'][0]}" in servers_of_nginx()
+
+
+def test_every_gpu_profile_finds_its_weights_below_the_mounted_folder() -> None:
+    profiles = [load_profile(name) for name in profile_names()]
+    assert all(str(profile.model.path).startswith("/models/") for profile in profiles if profile.device == "cuda")
+
+
+def test_the_replicas_see_the_same_launcher_and_profiles(stacks: Any) -> None:
+    for name in REPLICAS:
+        service = stacks["onprem"]["services"][name]
+        mounts = {mount["target"]: mount["source"] for mount in service["volumes"]}
+        assert mounts["/opt/scout/inference"] == str(ROOT / "inference")
+        assert service["environment"]["PYTHONPATH"] == "/opt/scout"
+
+
+def test_nginx_is_the_same_command_with_the_same_files(stacks: Any, local: dict[str, Service]) -> None:
+    service = stacks["onprem"]["services"]["nginx"]
+    here, there = list(local["nginx"].argv), service["command"]
+    here = here[here.index("nginx") :]
+    assert [*options(there[1:])] == [*options(here[1:])]
+    assert {k: v for k, v in options(there[1:]).items() if k != "-p"} == {
+        k: v for k, v in options(here[1:]).items() if k != "-p"
+    }
+    (prefix,) = options(there[1:])["-p"]
+    mounts = {mount["target"].removeprefix(prefix): mount["source"] for mount in service["volumes"]}
+    assert set(mounts) == {"nginx.conf", "conf.d", site.SITE_FILE, site.KEYS_DIR}
+    assert mounts["nginx.conf"] == str(site.STATIC_FILES / "nginx.conf")
+    assert mounts["conf.d"] == str(site.STATIC_FILES / "conf.d")
+    assert service["tmpfs"][0].startswith(f"{prefix}{site.RUNTIME_DIR}:")
+
+
+def onprem_site() -> Path:
+    return site.STATIC_FILES / "site.onprem.conf"
+
+
+def directives(name: str, inside: bool = False) -> list[list[str]]:
+    """The arguments of every directive of that name in the on-prem site; or the lines inside, but for defaults."""
+
+    def walk(block: list[dict[str, Any]]) -> list[list[str]]:
+        found = [item for item in block if item["directive"] == name]
+        below = [args for item in block for args in walk(item.get("block", []))]
+        if inside:
+            lines = [line for item in found for line in item["block"] if line["directive"] != "default"]
+            return [[line["directive"], *line["args"]] for line in lines]
+        return [item["args"] for item in found] + below
+
+    parsed = crossplane.parse(str(onprem_site()), single=True, check_ctx=False)
+    return walk(parsed["config"][0]["parsed"])
+
+
+def servers_of_nginx() -> set[str]:
+    return {args[0] for args in directives("server") if args}
+
+
+def test_nginxs_site_is_what_the_local_stacks_command_writes_for_these_replicas(
+    stacks: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    services = stacks["onprem"]["services"]
+    given = {name: options(services[name]["command"][4:]) for name in REPLICAS}
+    arguments = ["--host", "0.0.0.0", "--profile", given["replica-0"]["--profile"][0]]
+    for name in REPLICAS:
+        arguments += ["--engine", f"{name}:{given[name]['--port'][0]}"]
+    for network, _ in directives("geo", inside=True):
+        arguments += ["--monitor", network]
+    here = nginx_site(StackSettings(root=ROOT, state_dir=ROOT, engine_python=Path("python3")))
+    assert set(options(arguments)) - {"--monitor"} <= set(options(here[here.index("--out") :]))
+    assert site.main(arguments) == 0
+    assert capsys.readouterr().out == onprem_site().read_text("utf-8")
+
+
+def test_nginx_listens_where_the_policy_lets_the_gateway_through(stacks: Any) -> None:
+    ports = {int(args[0].rpartition(":")[2]) for args in directives("listen")}
+    assert ports == ALLOWED["tag:scout-gateway", "tag:scout-cluster"]
+    assert "http://127.0.0.1:8080/" in stacks["onprem"]["services"]["nginx"]["healthcheck"]["test"]
+
+
+def test_nginx_waits_as_long_as_the_profile_says_and_that_is_thirty_seconds(stacks: Any) -> None:
+    profile = options(stacks["onprem"]["services"]["replica-0"]["command"][4:])["--profile"][0]
+    assert directives("proxy_read_timeout") == [[f"{load_profile(profile).limits.request_timeout_s}s"]] == [["30s"]]
+
+
+def variables(names: Iterable[str]) -> set[str]:
+    """Names of ours; a secret that is read from a file counts as the secret."""
+    return {name.removesuffix("_FILE") for name in names if name.startswith(("SCOUT_", "VLLM_"))}
+
+
+@pytest.mark.parametrize(
+    ("side", "name", "elsewhere"),
+    [
+        *(pytest.param("onprem", name, set(), id=name) for name in REPLICAS),
+        # The local stack starts the gateway in the repository, where it finds gateway.toml by itself.
+        pytest.param("cloud", "gateway", {"SCOUT_CONFIG"}, id="gateway"),
+    ],
+)
+def test_a_service_is_configured_by_the_same_variables(
+    stacks: Any, local: dict[str, Service], side: str, name: str, elsewhere: set[str]
+) -> None:
+    here = variables([*local[name].env, *local[name].secrets]) - {MARKER}
+    assert variables(stacks[side]["services"][name]["environment"]) - elsewhere == here
+
+
+def test_the_gateway_is_the_same_command_with_the_same_configuration(stacks: Any, local: dict[str, Service]) -> None:
+    service = stacks["cloud"]["services"]["gateway"]
+    assert service["command"][1:] == list(local["gateway"].argv[1:]) == ["-m", "gateway", "serve"]
+    (mount,) = service["volumes"]
+    assert (mount["source"], mount["target"]) == (str(ROOT / "gateway.toml"), service["environment"]["SCOUT_CONFIG"])
+
+
+@pytest.fixture
+def deployed(stacks: Any, tmp_path: Path) -> gateway_settings.Settings:
+    """The settings that the gateway has in its container, its files being ours."""
+    service = stacks["cloud"]["services"]["gateway"]
+    mounted = {volume["target"]: volume["source"] for volume in service["volumes"]}
+    for secret in service["secrets"]:
+        path = tmp_path / secret["source"]
+        path.write_text("a-key-of-at-least-sixteen\n", "utf-8")
+        mounted[secret["target"]] = str(path)
+    return gateway_settings.load({name: mounted.get(value, value) for name, value in service["environment"].items()})
+
+
+def test_the_gateway_accepts_what_the_compose_file_gives_it(stacks: Any, deployed: gateway_settings.Settings) -> None:
+    assert len(deployed.replica_urls) == len(REPLICAS)
+    assert deployed.onprem_key.get_secret_value() == "a-key-of-at-least-sixteen"
+    ports = [port["target"] for port in stacks["cloud"]["services"]["tailscale"]["ports"] if port["protocol"] == "tcp"]
+    assert ports == [deployed.listen.port]
+    probe = stacks["cloud"]["services"]["gateway"]["healthcheck"]["test"][-1]
+    assert f"http://127.0.0.1:{deployed.listen.port}/livez" in probe
+
+
+def test_the_gateway_waits_thirty_seconds_for_a_replica_and_asks_it_every_thirty(
+    deployed: gateway_settings.Settings,
+) -> None:
+    assert deployed.on_prem.first_content_timeout_s == deployed.on_prem.idle_timeout_s == 30
+    assert deployed.health.ready_interval_s == 30
+
+
+def test_a_stopped_gateway_has_time_for_the_streams_under_way(stacks: Any, deployed: gateway_settings.Settings) -> None:
+    assert seconds(stacks["cloud"]["services"]["gateway"]["stop_grace_period"]) > deployed.shutdown.grace_s
