@@ -60,7 +60,7 @@ class Exchange:
         self.handler.close_connection = True
         self.handler.connection.settimeout(PATIENCE_S)
         try:
-            return self.handler.connection.recv(1) == b""
+            return not self.handler.connection.recv(1)
         except ConnectionResetError:
             return True
         except TimeoutError:
@@ -140,6 +140,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # as uvicorn: a small answer must not wait for an acknowledgement
     server: _Server
 
     def setup(self) -> None:
