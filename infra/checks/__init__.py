@@ -1,0 +1,1 @@
+"""What must hold before a change is committed, and the suites that prove it works: `./scout check`, `./scout test`."""

@@ -1,0 +1,88 @@
+"""`./scout test [suite...]`: run the suites one after the other, all of them even when one fails, and sum up."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+from rich.console import Console
+
+from infra.checks.stack import BorrowedStack, StackUnavailable
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = str(ROOT / ".venv" / "bin" / "python")
+
+
+class Suite(BaseModel):
+    """A named command; one that `needs_stack` is told where by the variables of `.scout/env`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    command: tuple[str, ...]
+    needs_stack: bool = False
+
+
+class Outcome(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    suite: str
+    passed: bool
+    seconds: float
+
+
+def suites() -> dict[str, Suite]:
+    """Every suite by name, in the order they run."""
+    pytest = (PYTHON, "-m", "pytest", "-q")
+    every = [
+        Suite(name="check", command=(PYTHON, "-m", "infra.checks")),
+        Suite(name="unit", command=(*pytest, "tests/unit", "-m", "not engine")),
+        # Unit tests that ask vLLM itself, such as whether its parser takes our arguments.
+        Suite(name="engine", command=(*pytest, "tests/unit", "-m", "engine")),
+        Suite(name="contract", command=(*pytest, "tests/contract"), needs_stack=True),
+        Suite(name="e2e", command=(*pytest, "tests/e2e")),
+    ]
+    return {suite.name: suite for suite in every}
+
+
+def main(names: list[str]) -> int:
+    known = suites()
+    console = Console(soft_wrap=True, emoji=False)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        console.print(f"scout: there is no suite {', '.join(unknown)}; there are: {', '.join(known)}", style="red")
+        return 2
+    outcomes = [_run(known[name], console) for name in names or known]
+    console.rule("suites")
+    for outcome in outcomes:
+        verdict = "[green]passed[/]" if outcome.passed else "[red]FAILED[/]"
+        console.print(f"{outcome.suite:<10} {verdict}  {outcome.seconds:6.1f} s", highlight=False)
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def _run(suite: Suite, console: Console) -> Outcome:
+    console.rule(suite.name)
+    began = time.monotonic()
+    try:
+        passed = _run_on_stack(suite, console) if suite.needs_stack else _call(suite, {})
+    except StackUnavailable as error:
+        console.print(f"scout: {error}", style="red", markup=False)
+        passed = False
+    return Outcome(suite=suite.name, passed=passed, seconds=time.monotonic() - began)
+
+
+def _run_on_stack(suite: Suite, console: Console) -> bool:
+    with BorrowedStack(ROOT, console) as variables:
+        return _call(suite, variables)
+
+
+def _call(suite: Suite, variables: Mapping[str, str]) -> bool:
+    env = {**os.environ, **variables}
+    return subprocess.run(suite.command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL).returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
