@@ -67,7 +67,7 @@ class Relay:
         except TimeoutError:
             raise self._lost(self._why_too_long(), Fault.SUSPECT) from None
         except AttemptFailed as failed:
-            raise self._lost(failed.error.detail or failed.error.message, failed.fault) from failed
+            raise self._lost(failed.error.detail or failed.error.code, failed.fault) from failed
         if chunks is None:
             if self._open_choices:
                 raise self._lost("[DONE] without a finish_reason", Fault.SUSPECT)

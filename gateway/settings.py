@@ -3,12 +3,23 @@
 Read once, in `__main__`, checked whole, and refused with the name of the bad key. Every module gets its own slice.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -78,6 +89,15 @@ class Cors(_Slice):
 
     allow_origins: tuple[str, ...] = ()
     allow_origin_regex: str | None = Field(None, description="anchored by us; for preview deployments")
+
+    @field_validator("allow_origin_regex")
+    @classmethod
+    def _check_regex(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
 
 
 class Listen(_Slice):
@@ -181,23 +201,25 @@ class _Environment:
         return int(value)
 
     def replica_urls(self) -> tuple[str, ...]:
-        urls = _split(self._environ.get("SCOUT_REPLICA_URLS", ""))
+        urls = tuple(self._address(url) for url in _split(self._environ.get("SCOUT_REPLICA_URLS", "")))
         if not urls:
             self.problems.append(f"SCOUT_REPLICA_URLS: not set; {ENVIRONMENT['SCOUT_REPLICA_URLS']}")
-        for url in urls:
-            self._check_url(url)
         if len(set(urls)) < len(urls):
             self.problems.append("SCOUT_REPLICA_URLS: the same address stands there twice")
-        return tuple(url.rstrip("/") for url in urls)
+        return urls
 
-    def _check_url(self, url: str) -> None:
+    def _address(self, url: str) -> str:
+        """`url` in its normal spelling, so that paths can be appended and two that are the same are equal."""
         try:
             parsed = TypeAdapter(AnyHttpUrl).validate_python(url)
         except ValidationError:
             self.problems.append(f"SCOUT_REPLICA_URLS: {url!r} is not an http address such as http://100.64.0.7:8081")
-            return
-        if parsed.path not in (None, "/") or parsed.query or parsed.username:
+            return url
+        # An empty query or fragment ("http://host?") counts too: whatever is appended would become part of it.
+        beyond = (parsed.query, parsed.fragment, parsed.username, parsed.password)
+        if parsed.path not in (None, "/") or beyond != (None, None, None, None):
             self.problems.append(f"SCOUT_REPLICA_URLS: {url!r} must be scheme, host and port only")
+        return str(parsed).rstrip("/")
 
     def api_keys(self) -> tuple[SecretStr, ...]:
         return self._keys("SCOUT_API_KEYS")

@@ -9,7 +9,6 @@ from asyncio import TaskGroup
 from collections.abc import Awaitable, Sequence
 from typing import Protocol, TypeVar
 
-import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -42,27 +41,32 @@ class Presence:
     def __init__(self, receive: Receive, tasks: TaskGroup) -> None:
         self._receive = receive
         self._tasks = tasks
-        self._scope = anyio.CancelScope()
         self._watcher: asyncio.Task[None] | None = None
+        # A time-out without a time, used for its cancellation alone. Unlike an anyio scope it also cancels a task that
+        # never rests because its next data is always there already.
+        self._scope = asyncio.timeout(None)
 
     def watch(self) -> None:
-        """From now on the work is cancelled when the client leaves."""
+        """From now on the work is cancelled when the client leaves. To be called from within the work."""
         self._watcher = self._tasks.create_task(self._watch())
 
     async def needed_for(self, work: Awaitable[T]) -> T:
         """Awaits `work`. Raises ClientGone when the client leaves first. One call per presence."""
         try:
-            with self._scope:
+            async with self._scope:
                 return await work
+        except TimeoutError:
+            if self._scope.expired():
+                raise ClientGone("The client left.") from None
+            raise
         finally:
             if self._watcher is not None:
                 self._watcher.cancel()
-        raise ClientGone("The client left.")
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._scope.cancel()
+        self._scope.reschedule(0)
 
 
 def answer_headers(answer: Whole | Streamed) -> dict[str, str]:
@@ -101,14 +105,14 @@ class StreamResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             presence = Presence(receive, self._tasks)
-            presence.watch()
-            await presence.needed_for(self._send(send))
+            await presence.needed_for(self._send(send, presence))
         except ClientGone:
             pass  # the relay books it when it is closed before its end
         finally:
             self._relay.close()
 
-    async def _send(self, send: Send) -> None:
+    async def _send(self, send: Send, presence: Presence) -> None:
+        presence.watch()
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             async for chunks in self._relay:
