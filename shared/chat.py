@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Request(BaseModel):
-    """Strict about types ("5" is no number), open to unknown fields."""
+    """Strict about types ("5" is no number, nor is 1e999, which reads as infinity), open to unknown fields."""
 
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
 
 
 class ContentPart(_Request):
