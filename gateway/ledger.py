@@ -48,7 +48,8 @@ class Entry:
         elif isinstance(error, asyncio.CancelledError):
             self.outcome = ClientGone.code
         elif error is not None:
-            self.outcome = InternalError.code
+            # Only its type: what it says may quote the request. The server's log has the traceback.
+            self.outcome, self.detail = InternalError.code, type(error).__name__
         self._settle()
 
     def attempt(self, replica: str) -> None:
