@@ -45,6 +45,8 @@ class Service(BaseModel):
     ready_url: str
     ready_key: Path
     ready_status: int = 200
+    # Whether its answer lists `replicas` which all have to be ready before the stack is called so.
+    lists_replicas: bool = False
 
 
 def key_files(state_dir: Path) -> KeyFiles:
@@ -84,13 +86,7 @@ def nginx_site(settings: StackSettings) -> tuple[str, ...]:
     keys = key_files(settings.state_dir)
     engines = [word for url in settings.engine_urls for word in ("--engine", url.removeprefix("http://"))]
     return (
-        *(
-            str(tools_python(settings)),
-            "-c",
-            "import sys; from inference.site import main; sys.exit(main(sys.argv[1:]))",
-            "--out",
-            str(nginx_prefix(settings.state_dir)),
-        ),
+        *(str(tools_python(settings)), "-m", "inference", "nginx", "--out", str(nginx_prefix(settings.state_dir))),
         *engines,
         *("--host", HOST, "--listen-port", str(settings.balanced_port), "--replica-port", str(settings.replica_port)),
         *("--profile", settings.profile, "--keys-file", str(keys.onprem), "--engine-key-file", str(keys.engine)),
@@ -138,6 +134,7 @@ def _gateway(settings: StackSettings, keys: KeyFiles) -> Service:
         url=settings.gateway_url,
         ready_url=f"{settings.gateway_url}/readyz",
         ready_key=keys.clients,
+        lists_replicas=True,
     )
 
 

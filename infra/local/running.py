@@ -1,5 +1,6 @@
 """One service at work: its process, its stage, and how to start, ask and end it."""
 
+import json
 import subprocess
 import time
 from http.client import HTTPConnection, HTTPException
@@ -81,13 +82,16 @@ class Running:
     def restart_is_due(self) -> bool:
         return self.stage is Stage.RESTARTING and time.monotonic() >= self._next_start
 
-    def probe(self) -> bool:
-        """Ask a loading service whether it is ready, at most twice a second. Returns whether it became ready now."""
+    def probe(self, *, whole: bool) -> bool:
+        """Ask a loading service whether it is ready, at most twice a second. Returns whether it became ready now.
+
+        While the stack starts, `whole` asks the gateway for all replicas; later one that is back serves with any.
+        """
         now = time.monotonic()
         if self.stage is not Stage.LOADING or now < self._next_probe:
             return False
         self._next_probe = now + PROBE_INTERVAL_S
-        if not is_ready(self.service):
+        if not is_ready(self.service, whole=whole):
             return False
         self.stage, self._ready_after_s = Stage.READY, time.monotonic() - self._started_at
         return True
@@ -103,14 +107,20 @@ class Running:
         )
 
 
-def is_ready(service: Service) -> bool:
-    """One question to the service, as a client of it would ask."""
+def is_ready(service: Service, *, whole: bool = False) -> bool:
+    """One question to the service, as a client of it would ask; `whole` is as in `Running.probe`."""
     place = urlsplit(service.ready_url)
     connection = HTTPConnection(place.netloc, timeout=PROBE_TIMEOUT_S)
     try:
         connection.request("GET", place.path, headers={"Authorization": f"Bearer {first_key(service.ready_key)}"})
-        return connection.getresponse().status == service.ready_status
+        response = connection.getresponse()
+        ready = response.status == service.ready_status
+        return ready and (not (whole and service.lists_replicas) or _all_replicas_ready(response.read()))
     except (OSError, HTTPException):
         return False
     finally:
         connection.close()
+
+
+def _all_replicas_ready(body: bytes) -> bool:
+    return all(replica["state"] == "ready" for replica in json.loads(body)["replicas"])

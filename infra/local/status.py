@@ -19,7 +19,9 @@ def status(state: StateDir, console: Console) -> int:
     last = state.read_status()
     if not last or not last.supervisor.is_alive():
         ending = " An earlier one is being ended." if state.is_held() else ""
-        failed = f" The last start failed: {last.message}" if last and last.phase is Phase.FAILED else ""
+        failed = ""
+        if last and last.phase is Phase.FAILED:
+            failed = f" The last start failed: {last.message.splitlines()[0]}"
         console.print(f"Scout is not up.{ending}{failed}", highlight=False, markup=False)
         return 1
     answers, total = _show(last, console)

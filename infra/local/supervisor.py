@@ -76,7 +76,7 @@ class Supervisor:
                 self._mourn(running, code)
             elif running.restart_is_due():
                 self._start(running)
-            elif running.probe():
+            elif running.probe(whole=self._phase is Phase.STARTING):
                 say(f"{running.name} is ready")
         self._advance()
         self._tell()
