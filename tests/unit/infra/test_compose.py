@@ -44,7 +44,7 @@ def test_every_service_is_watched_restarted_and_stripped_of_rights(stacks: Any, 
     assert service.get("cap_add", []) == (["NET_ADMIN", "NET_RAW"] if name == "tailscale" else [])
     assert set(service["logging"]["options"]) == {"max-size", "max-file"}
     assert not service.get("privileged")
-    assert ":latest" not in service["image"] and ":" in service["image"]
+    assert re.fullmatch(r"[a-z/-]+:[\w.-]*[\d.]+[\w.-]*|scout-gateway:local", service["image"]), "no version"
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -76,6 +76,7 @@ def test_what_faces_the_tailnet_is_unprivileged_read_only_and_shares_the_sidecar
 ) -> None:
     service = stacks[side]["services"][name]
     assert service["read_only"] is True
+    assert int(service["deploy"]["resources"]["limits"]["memory"]) == 2 * 1024**3
     assert service["network_mode"] == "service:tailscale"
     assert service["depends_on"]["tailscale"] == {"condition": "service_healthy", "restart": True, "required": True}
 
