@@ -1,5 +1,7 @@
 """Framing of event streams: the same events however the bytes are cut, and not a byte lost."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ DATA_LINE = st.binary(max_size=12).filter(lambda line: b"\r" not in line and b"\
 def decode(stream: bytes, cuts: list[int]) -> tuple[list[Event], bytes]:
     decoder = Decoder()
     edges = [0, *sorted(cuts), len(stream)]
-    events = [event for i, j in zip(edges, edges[1:], strict=False) for event in decoder.feed(stream[i:j])]
+    events = [event for i, j in pairwise(edges) for event in decoder.feed(stream[i:j])]
     return events, decoder.pending
 
 
