@@ -37,8 +37,8 @@ class Model(Section):
     """Which weights are served, and how conversations become prompts."""
 
     path: FilePath = Field(
-        description="Folder with the checkpoint; --model-dir or SCOUT_MODEL_DIR replace it. Never a hub name: the engine "
-        "runs offline, and a folder does not change under a running fleet as a hub's branch can."
+        description="Folder with the checkpoint; --model-dir or SCOUT_MODEL_DIR replace it. Never a hub name: the "
+        "engine runs offline, and a folder does not change under a running fleet as a hub's branch can."
     )
     repository: str | None = Field(
         default=None,
@@ -124,8 +124,8 @@ class Engine(Section):
     )
     quantization: str | None = Field(
         default=None,
-        description="Method for quantizing while loading. Left out for checkpoints that are quantized already: they say "
-        "how, and naming it again can only select a worse kernel or contradict them.",
+        description="Method for quantizing while loading. Left out for checkpoints that are quantized already: they "
+        "say how, and naming it again can only select a worse kernel or contradict them.",
     )
     kv_cache_dtype: Literal["auto", "fp8", "fp8_e4m3", "fp8_e5m2"] = Field(
         default="auto",
