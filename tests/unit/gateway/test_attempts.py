@@ -51,7 +51,7 @@ def streaming(*reads: Read) -> ScriptedStream:
 
 @dataclass
 class Bench:
-    """Attempts over as many replicas as there are scripts, each playing its own; `held` is what a request would hold."""
+    """Attempts over a replica for each script; `held` is what a request would hold."""
 
     attempts: Attempts
     upstream: ScriptedUpstream

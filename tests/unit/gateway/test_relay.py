@@ -77,7 +77,7 @@ def start(accounts: Accounts, clock: ManualClock):
 async def test_a_whole_answer_passes_through_chunk_by_chunk_and_is_booked_ok(start) -> None:
     rest = [[text("lo"), text("!")], [finish("stop")], [usage(7, 3)]]
     bench = start(*rest, None)
-    assert await bench.drain() == [*FIRST, *sum(rest, [])]
+    assert await bench.drain() == FIRST + [chunk for chunks in rest for chunk in chunks]
     line = bench.accounts.line
     assert [line[name] for name in ("outcome", "finish_reason", "prompt_tokens", "completion_tokens")] == [
         *("ok", "stop", 7, 3)

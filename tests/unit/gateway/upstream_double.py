@@ -26,7 +26,7 @@ Read = list[Chunk] | None | Exception | Stall
 
 
 class ScriptedStream:
-    """Satisfies `gateway.ports.UpstreamStream`. Plays `reads` one a call: a batch, None for [DONE], a failure, STALL."""
+    """Satisfies `gateway.ports.UpstreamStream`. Each read: a batch, None for [DONE], a failure, STALL."""
 
     def __init__(self, *reads: Read) -> None:
         self._reads = deque(reads)

@@ -1,4 +1,4 @@
-"""What each failure of a replica means: for the client (the error), for us (try again?), for the replica (the fault)."""
+"""What a failure means: to the client (the error), to us (try again?), and of the replica (the fault)."""
 
 import json
 from typing import Any
