@@ -68,9 +68,10 @@ def plan(settings: StackSettings) -> list[Service]:
 def _replica(settings: StackSettings, keys: KeyFiles, index: int) -> Service:
     serve = ("-m", "inference", "serve", "--profile", settings.profile, "--replica", str(index))
     where = ("--port-base", str(settings.engine_port), "--host", HOST)
+    weights = ("--model-dir", str(settings.model_dir)) if settings.model_dir else ()
     return Service(
         name=f"{REPLICA_PREFIX}{index}",
-        argv=(str(settings.engine_python), *serve, *where),
+        argv=(str(settings.engine_python), *serve, *where, *weights),
         env=_env(settings, SCOUT_ENGINE_PYTHON=str(settings.engine_python)),
         # In the environment, not in an argument: arguments are for all to see in `ps`.
         secrets={"VLLM_API_KEY": keys.engine},

@@ -12,20 +12,22 @@ from pathlib import Path
 
 import psutil
 
+from inference.errors import InferenceError
+from inference.profile import load_profile
 from infra.local.settings import HOST, StackSettings
 
-# Measured (PSS of each session): 1.4 GiB for an idle replica among three and 1.5 GiB alone, and 0.13 GiB more once its KV
-# cache was used; gateway and nginx together 0.06 GiB.
+# Measured (PSS of each session): 1.4 GiB for an idle replica among three and 1.5 GiB alone, and 0.13 GiB more once its
+# KV cache was used; gateway and nginx together 0.06 GiB.
 REPLICA_GIB = 1.7
 REST_GIB = 0.2
 GIB = 1024**3
 
-MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja")
+MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 
 def problems(settings: StackSettings) -> list[str]:
     """What stands in the way of this stack; empty when nothing does."""
-    found = [*_programs(settings), *_model(settings.root / "inference" / "standin" / "model"), *_ports(settings)]
+    found = [*_programs(settings), *_model(settings), *_ports(settings)]
     if not settings.skip_memory_check:
         found += memory_problem(settings.replicas, available_bytes())
     return found
@@ -38,10 +40,15 @@ def _programs(settings: StackSettings) -> Iterator[str]:
         yield f"the engine's environment is missing, there is no {settings.engine_python}: ./scout up makes it"
 
 
-def _model(directory: Path) -> Iterator[str]:
-    missing = [name for name in MODEL_FILES if not (directory / name).exists()]
+def _model(settings: StackSettings) -> Iterator[str]:
+    try:
+        folder = settings.model_dir or load_profile(settings.profile).model.path
+    except InferenceError as error:
+        yield str(error)
+        return
+    missing = [name for name in MODEL_FILES if not (folder / name).exists()]
     if missing:
-        yield f"the stand-in model is not whole, {directory} lacks {', '.join(missing)}: git checkout {directory}"
+        yield f"the model is not whole, {folder} lacks {', '.join(missing)}: restore it with git checkout -- {folder}"
 
 
 def _ports(settings: StackSettings) -> Iterator[str]:

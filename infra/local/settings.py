@@ -21,6 +21,7 @@ VARIABLES: Mapping[str, str] = {
     "engine_port": "SCOUT_ENGINE_PORT",
     "replicas": "SCOUT_REPLICAS",
     "profile": "SCOUT_PROFILE",
+    "model_dir": "SCOUT_MODEL_DIR",
     "state_dir": "SCOUT_STATE_DIR",
     "engine_python": "SCOUT_ENGINE_PYTHON",
     "start_timeout_s": "SCOUT_START_TIMEOUT",
@@ -56,6 +57,8 @@ class StackSettings(BaseModel):
     replica_port: Port = 8081
     engine_port: Port = 8091
     profile: str = "standin-cpu"
+    # Instead of the folder that the profile names.
+    model_dir: Path | None = None
     # A replica is ready in 30-50 s alone; three on two busy cores have been seen to take minutes.
     start_timeout_s: Annotated[float, Field(gt=0)] = 600.0
     restart: bool = True

@@ -1,0 +1,16 @@
+import pytest
+
+from infra.checks.suites import main, suites
+
+
+def test_suites_run_from_the_quickest_to_the_slowest() -> None:
+    assert list(suites()) == ["check", "unit", "engine", "contract", "e2e"]
+
+
+def test_only_the_contract_is_given_a_stack() -> None:
+    assert [suite.name for suite in suites().values() if suite.needs_stack] == ["contract"]
+
+
+def test_unknown_suite_is_named_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["unit", "nonsense"]) == 2
+    assert "there is no suite nonsense; there are: check, unit, engine, contract, e2e" in capsys.readouterr().out
