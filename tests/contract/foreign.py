@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from tests.contract import refusals
-from tests.contract.targets import Feature, Target, layer
+from tests.contract.targets import LACKS, OWN_PATHS, REFUSALS, Feature, Target
 from tests.contract.wire import CHAT, MODELS
 
 NOT_COMMON = {
@@ -98,28 +98,52 @@ def _said(response: httpx.Response) -> str:
 
 
 def _target(http: httpx.Client, address: Address, model: str, entry: Mapping[str, Any]) -> Target:
+    length = entry.get("max_model_len")
+    lacks = {**_lacks_for_want_of_knowledge(address, entry), **_lacks_by_refusal(http, model)}
+    if address.kind == "any":
+        name, promised, lacks = "server", refusals.ANY_SERVER, {**NOT_COMMON, **lacks}
+    else:
+        name, promised, lacks = address.kind, REFUSALS[address.kind], {**lacks, **LACKS[address.kind]}
+    return Target(
+        name=name,
+        url=address.base,
+        key=address.key,
+        model=model,
+        refusals=promised,
+        lacks=lacks,
+        engines=address.metrics,
+        engines_key=address.key,
+        metrics=address.metrics,
+        own_paths=OWN_PATHS.get(name, ()),
+        max_model_len=length if isinstance(length, int) else None,
+    )
+
+
+def _lacks_for_want_of_knowledge(address: Address, entry: Mapping[str, Any]) -> dict[Feature, str]:
     lacks: dict[Feature, str] = {}
     if not address.key:
         lacks[Feature.AUTH] = "no key was given, so none can be wrong"
     if not address.metrics:
         unseen = "the engine's counters are out of sight: name its metrics with --metrics URL, on an idle server"
         lacks[Feature.ENGINE_COUNTERS] = lacks[Feature.ENGINE_METRICS] = unseen
-    length = entry.get("max_model_len")
-    if not isinstance(length, int):
+    if not isinstance(entry.get("max_model_len"), int):
         lacks[Feature.CONTEXT_LENGTH] = "the list of models does not tell the context length (max_model_len)"
-    function = {"name": "nothing", "parameters": {"type": "object", "properties": {}}}
-    if (tried := _ask(http, model, tools=[{"type": "function", "function": function}])).status_code != 200:
-        lacks[Feature.TOOLS] = f"the server takes no tools: {_said(tried)}"
-    schema = {"name": "yes", "schema": {"type": "string", "enum": ["yes"]}}
-    held = {"type": "json_schema", "json_schema": schema}
-    if (tried := _ask(http, model, response_format=held, max_tokens=8)).status_code != 200:
-        lacks[Feature.STRUCTURED] = f"the server takes no JSON schema: {_said(tried)}"
     if address.kind == "any" and entry.get("owned_by") != "vllm":
         lacks[Feature.ENGINE_FIELDS] = "the server does not say that it is vLLM (owned_by), whose own fields these are"
-    scraped = {"engines": address.metrics, "engines_key": address.key, "metrics": address.metrics}
-    if address.kind != "any":
-        target = layer(address.kind, url=address.base, key=address.key, model=model, lacks=lacks, **scraped)
-    else:
-        promised = {"refusals": refusals.ANY_SERVER, "lacks": {**NOT_COMMON, **lacks}}
-        target = Target(name="server", url=address.base, key=address.key, model=model, **promised, **scraped)
-    return target.with_context(length if isinstance(length, int) else None)
+    return lacks
+
+
+def _lacks_by_refusal(http: httpx.Client, model: str) -> dict[Feature, str]:
+    """What the server says it cannot do, in its own words."""
+    function = {"name": "nothing", "parameters": {"type": "object", "properties": {}}}
+    schema = {"name": "yes", "schema": {"type": "string", "enum": ["yes"]}}
+    wishes: dict[Feature, dict[str, Any]] = {
+        Feature.TOOLS: {"tools": [{"type": "function", "function": function}]},
+        Feature.STRUCTURED: {"response_format": {"type": "json_schema", "json_schema": schema}, "max_tokens": 8},
+    }
+    tried = {feature: _ask(http, model, **wish) for feature, wish in wishes.items()}
+    return {
+        feature: f"the server refuses a request that asks for it: {_said(answer)}"
+        for feature, answer in tried.items()
+        if 400 <= answer.status_code < 500
+    }

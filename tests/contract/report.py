@@ -41,7 +41,7 @@ class Report:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Only cases that talk to a target are about this server. They run file by file, as the report is read."""
         kept = [item for item in items if "target" in getattr(item, "fixturenames", ())]
-        items[:] = sorted(kept, key=lambda item: item.path)
+        items[:] = sorted(kept, key=lambda item: (item.path, item.location[1] or 0))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:

@@ -4,9 +4,8 @@ A target without a feature must say why, and that sentence is the reason of the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 import pytest
 
@@ -61,10 +60,6 @@ class Target:
     own_paths: tuple[str, ...] = ()
     max_model_len: int | None = STANDIN_MODEL_LEN
 
-    def with_context(self, max_model_len: int | None) -> "Target":
-        """The same target, of another model."""
-        return replace(self, max_model_len=max_model_len)
-
 
 TARGETS = pytest.StashKey[list[Target]]()
 """Where the report's runner leaves its own list; the suite's default is the local stack."""
@@ -90,19 +85,12 @@ LACKS: Mapping[str, Mapping[Feature, str]] = {
         Feature.ENGINE_METRICS: "the gateway's /metrics are its own, the engine's are scraped through nginx",
     },
 }
-REFUSALS = {"replica": refusals.VLLM, "nginx": refusals.NGINX, "gateway": refusals.GATEWAY}
-OWN_PATHS = {"gateway": ("/readyz",)}
-
-
-def layer(name: str, *, lacks: Mapping[Feature, str] | None = None, **fields: Any) -> Target:
-    """A target with the promises of one of Scout's layers; `lacks` adds to what that layer has not got."""
-    return Target(
-        name=name,
-        refusals=REFUSALS[name],
-        lacks={**(lacks or {}), **LACKS[name]},
-        own_paths=OWN_PATHS.get(name, ()),
-        **fields,
-    )
+REFUSALS: Mapping[str, Mapping[Fault, Refusal]] = {
+    "replica": refusals.VLLM,
+    "nginx": refusals.NGINX,
+    "gateway": refusals.GATEWAY,
+}
+OWN_PATHS: Mapping[str, tuple[str, ...]] = {"gateway": ("/readyz",)}
 
 
 def of_local_stack(env: Mapping[str, str]) -> list[Target]:
@@ -130,11 +118,14 @@ def _of_stack(name: str, env: Mapping[str, str]) -> Target:
     }
     metrics = {"replica": engines[:1], "nginx": _urls(env.get("REPLICA_URLS", "")), "gateway": []}
     url, own = url_and_key[name]
-    return layer(
-        name,
+    return Target(
+        name=name,
         url=url.rstrip("/"),
         key=env[own],
         model=env["SCOUT_MODEL"],
+        refusals=REFUSALS[name],
+        lacks=LACKS[name],
+        own_paths=OWN_PATHS.get(name, ()),
         engines=tuple(f"{engine}/metrics" for engine in engines),
         metrics=tuple(f"{replica}/metrics" for replica in metrics[name]),
         other_keys=tuple(env[key] for key in KEYS if key != own and env.get(key)),

@@ -53,7 +53,7 @@ def test_it_reads_an_answer(ask, wire):
 
 def test_it_reads_a_stream(ask, wire):
     said = [chunk.choices[0].delta.content or "" for chunk in ask(stream=True)]
-    assert len(said) > 3
+    assert len(said) > 2
     assert "".join(said) == text(wire.chat())
 
 

@@ -33,7 +33,8 @@ def test_it_is_ready_and_names_its_replicas(target):
     response = open_to_all(target, "/readyz")
     assert response.status_code == 200
     replicas = response.json()["replicas"]
-    assert len(replicas) == len(target.engines)
+    assert replicas
+    assert len(replicas) == len(target.engines or replicas)
     assert {replica["state"] for replica in replicas} == {"ready"}
 
 

@@ -49,8 +49,8 @@ def test_logprobs_are_given_for_every_token(wire):
         assert bytes(token["bytes"]).decode() == token["token"]
         assert token["logprob"] <= 0
         assert len(token["top_logprobs"]) == 2
-        best = max(token["top_logprobs"], key=lambda rival: rival["logprob"])
-        assert best["token"] == token["token"], "temperature 0 takes the likeliest token"
+        best = max(rival["logprob"] for rival in token["top_logprobs"])
+        assert token["logprob"] == best, "temperature 0 takes the likeliest token"
 
 
 def test_logprobs_of_a_stream_are_those_of_the_whole_answer(wire):

@@ -22,7 +22,7 @@ def test_a_stream_is_an_event_stream(wire):
 
 def test_every_chunk_has_every_field(wire, target):
     stream = wire.stream()
-    assert len(stream.chunks) > 3
+    assert len(stream.chunks) > 2
     for chunk in stream.chunks:
         parsed = ChatCompletionChunk.model_validate(chunk)
         assert parsed.model == target.model

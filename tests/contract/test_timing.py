@@ -16,9 +16,10 @@ pytestmark = pytest.mark.needs(Feature.ENGINE_COUNTERS)
 
 TOKENS = 400
 # The smallest buffer between (4 KiB at nginx) holds some 16 chunks, and reading the counter lasts a few tokens. On a
-# busy machine one look may come late; every one of ATTEMPTS cannot.
+# busy machine one look may come late, or the engine's own server be starved; not in every one of ATTEMPTS.
 HELD_BACK = 8
 ATTEMPTS = 12
+LOOK_EVERY = 10
 
 
 def contents(response: httpx.Response) -> Iterator[str]:
@@ -37,7 +38,7 @@ def test_the_first_token_arrives_before_the_following_ones_are_made(wire, engine
     for _ in range(ATTEMPTS):
         engines.wait_until_idle()
         before = engines.total(GENERATED)
-        with wire.open(max_tokens=TOKENS, ignore_eos=True) as response:
+        with wire.open(max_tokens=TOKENS, min_tokens=TOKENS) as response:
             arriving = contents(response)  # kept: dropping it would close the connection
             next(arriving)
             made_by_then.append(engines.total(GENERATED) - before)
@@ -48,12 +49,18 @@ def test_the_first_token_arrives_before_the_following_ones_are_made(wire, engine
 
 
 def test_tokens_keep_arriving_while_the_next_are_made(wire, engines):
-    # At every look the engine has gone on since the last one: the stream was neither held back nor delivered in a lump.
-    before = engines.total(GENERATED)
-    made = []
-    with wire.open(max_tokens=TOKENS, ignore_eos=True) as response:
-        for place, _ in enumerate(contents(response)):
-            if place in {0, TOKENS // 4, TOKENS // 2}:
-                made.append(engines.total(GENERATED) - before)
-    assert len(made) == 3
-    assert made[0] < made[1] < made[2] < TOKENS
+    # From look to look the engine has gone on: the stream was neither held back nor delivered in a lump. Not every
+    # token has a chunk of its own, since an engine whose client is slow puts several into one.
+    looks = []
+    for _ in range(ATTEMPTS):
+        engines.wait_until_idle()
+        before = engines.total(GENERATED)
+        made = set()
+        with wire.open(max_tokens=TOKENS, min_tokens=TOKENS) as response:
+            for place, _ in enumerate(contents(response)):
+                if place % LOOK_EVERY == 0:
+                    made.add(engines.total(GENERATED) - before)
+        looks.append(sorted(made))
+        if len([count for count in made if count < TOKENS]) >= 4:
+            return
+    pytest.fail(f"tokens made at each look at the engine: {looks}")
