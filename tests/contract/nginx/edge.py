@@ -109,15 +109,16 @@ class Edge:
         self.hand_over()
         with self.access_log.open("ab") as out, self.error_log.open("ab") as err:
             self._process = subprocess.Popen(self.command("-g", "daemon off;"), stdout=out, stderr=err)
-        eventually(lambda: self._is_up(self._process), "nginx accepts connections")
+        eventually(lambda: self._answers(self._process), "nginx answers")
 
-    def _is_up(self, process: subprocess.Popen[bytes] | None) -> bool:
+    def _answers(self, process: subprocess.Popen[bytes] | None) -> bool:
+        # An answer and not only a connection: the master listens before it is ready for signals, and an early SIGHUP
+        # would end it.
         assert process is not None and process.poll() is None, self.error_log.read_text()
         try:
-            socket.create_connection(("127.0.0.1", self.balanced), timeout=1).close()
+            return self.ask(self.balanced, "GET", "/").status == 404
         except ConnectionRefusedError:
             return False
-        return True
 
     def processes(self) -> list[psutil.Process]:
         """The master and its workers."""

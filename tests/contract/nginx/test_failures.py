@@ -117,8 +117,9 @@ def test_a_503_of_the_engine_passes_through_untouched_and_puts_nobody_out(cluste
     refused = [answer for answer in answers if answer.status == 503]
     assert {answer.body for answer in refused} == {OVERLOADED}
     assert {tuple(answer.all("retry-after")) for answer in refused} == {()}
-    # Far more than max_fails, and no request was sent on to the other.
-    assert (len(refused), len(full.requests), len(free.requests)) == (10, 10, 10)
+    # No request was sent on to the other replica, and the full one was asked more often than max_fails allows.
+    assert (len(full.requests), len(free.requests)) == (len(refused), 20 - len(refused))
+    assert len(refused) > 4
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 422, 429, 500, 502, 504])

@@ -9,12 +9,13 @@ from tests.contract.nginx.edge import GATEWAY_KEY
 from tests.contract.nginx.upstream import PATIENCE_S, Exchange
 
 
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "until close"])
 @pytest.mark.parametrize("way", ["balanced", "replica"])
-def test_each_event_reaches_the_client_before_the_next_is_sent(cluster: Cluster, way: str) -> None:
+def test_each_event_reaches_the_client_before_the_next_is_sent(cluster: Cluster, way: str, chunked: bool) -> None:
     edge, read = cluster.edge, threading.Semaphore(0)
 
     def stream(exchange: Exchange) -> None:
-        exchange.begin_stream()
+        exchange.begin_stream(chunked=chunked)
         for number in range(5):
             exchange.event(f"token {number}")
             # Only the client's having read it lets the next one go: a proxy that holds it back stops the stream here.
@@ -36,7 +37,7 @@ def test_the_engine_cannot_switch_buffering_on(cluster: Cluster) -> None:
     edge, read = cluster.edge, threading.Event()
 
     def stream(exchange: Exchange) -> None:
-        exchange.begin_stream(x_accel_buffering="yes")
+        exchange.begin_stream(chunked=False, x_accel_buffering="yes")
         exchange.event("first")
         assert read.wait(PATIENCE_S)
         exchange.end_stream()
@@ -46,6 +47,21 @@ def test_the_engine_cannot_switch_buffering_on(cluster: Cluster) -> None:
         assert response.readline() == b"data: first\n"
         read.set()
         assert response.read() == b"\ndata: [DONE]\n\n"
+
+
+def test_a_slow_client_slows_its_replica_down_and_nothing_is_written_to_a_disk(cluster: Cluster) -> None:
+    edge, all_sent, size = cluster.edge, threading.Event(), 32 * 1024 * 1024
+
+    def flood(exchange: Exchange) -> None:
+        exchange.answer(body=b"x" * size)
+        all_sent.set()
+
+    cluster.replicas[0].script = flood
+    with edge.open(edge.replica(0)) as response:
+        assert not all_sent.wait(1)  # far more than the sockets on the way hold
+        assert len(response.read()) == size
+    assert all_sent.wait(PATIENCE_S)
+    assert "temporary file" not in edge.error_log.read_text()
 
 
 def test_answers_are_not_compressed_and_the_engine_is_not_asked_to(cluster: Cluster) -> None:

@@ -34,21 +34,27 @@ class Exchange:
 
     request: Received
     handler: BaseHTTPRequestHandler
+    chunked: bool = True
 
     def answer(self, status: int = 200, body: bytes = b"{}", **headers: str) -> None:
         self._head(status, {"content-type": "application/json", **headers, "content-length": str(len(body))})
         self.handler.wfile.write(body)
 
-    def begin_stream(self, **headers: str) -> None:
-        self._head(200, {"content-type": "text/event-stream; charset=utf-8", **headers, "transfer-encoding": "chunked"})
+    def begin_stream(self, *, chunked: bool = True, **headers: str) -> None:
+        """Chunked as uvicorn does it, or with the connection's end as the end of the answer."""
+        self.chunked = chunked
+        self.handler.close_connection = not chunked
+        framing = {"transfer-encoding": "chunked"} if chunked else {"connection": "close"}
+        self._head(200, {"content-type": "text/event-stream; charset=utf-8", **headers, **framing})
 
     def event(self, data: str) -> None:
         payload = f"data: {data}\n\n".encode()
-        self.handler.wfile.write(b"%x\r\n%b\r\n" % (len(payload), payload))
+        self.handler.wfile.write(b"%x\r\n%b\r\n" % (len(payload), payload) if self.chunked else payload)
 
     def end_stream(self) -> None:
         self.event("[DONE]")
-        self.handler.wfile.write(b"0\r\n\r\n")
+        if self.chunked:
+            self.handler.wfile.write(b"0\r\n\r\n")
 
     def drop(self) -> None:
         """Break the connection off where it stands."""
