@@ -1,4 +1,4 @@
-"""The rules of the house that no linter has: sizes, names, imports at the top, unit tests that mirror the sources.
+"""The rules of the house that no linter has: sizes, names, imports at the top.
 
 A file over 400 lines or a function over 60 fails; both are signs of two things in one place. `python -m
 infra.checks.house` prints each breach with its line.
@@ -17,9 +17,6 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 # Names that say nothing of what is inside, and so attract everything.
 GRAB_BAGS = frozenset({"utils", "util", "common", "helpers", "helper", "misc", "manager", "managers", "base", "core"})
-# Unit tests of something that is no Python module.
-OF_NO_MODULE = frozenset({"tests/unit/infra/test_compose.py"})
-
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -27,7 +24,6 @@ def breaches(root: Path) -> Iterator[str]:
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             yield from of_file(path.relative_to(root), path.read_text())
-    yield from _unmirrored(root)
 
 
 def of_file(path: Path, source: str) -> Iterator[str]:
@@ -49,18 +45,6 @@ def _of_function(path: Path, function: Function) -> Iterator[str]:
     for node in ast.walk(function):
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield f"{path}:{node.lineno}: an import inside {function.name}; imports stand at the top"
-
-
-def _unmirrored(root: Path) -> Iterator[str]:
-    """Unit tests whose place does not tell what they test."""
-    unit = root / "tests" / "unit"
-    for test in sorted(unit.rglob("test_*.py")):
-        place = test.relative_to(unit)
-        source = place.with_name(place.name.removeprefix("test_"))
-        if str(test.relative_to(root)) in OF_NO_MODULE:
-            continue
-        if not (root / source).exists() and not (root / source.with_suffix("")).is_dir():
-            yield f"{test.relative_to(root)}: there is no {source} that it would be the test of"
 
 
 def main() -> int:

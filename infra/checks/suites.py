@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from infra.checks.stack import BorrowedStack, StackUnavailable
+from infra.local.settings import VARIABLES, from_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = str(ROOT / ".venv" / "bin" / "python")
@@ -40,9 +41,11 @@ def suites() -> dict[str, Suite]:
     every = [
         Suite(name="check", command=(PYTHON, "-m", "infra.checks")),
         Suite(name="unit", command=(*pytest, "tests/unit", "-m", "not engine")),
-        # Unit tests that ask vLLM itself, such as whether its parser takes our arguments.
-        Suite(name="engine", command=(*pytest, "tests/unit", "-m", "engine")),
-        Suite(name="contract", command=(*pytest, "tests/contract"), needs_stack=True),
+        # What asks vLLM itself without starting it, such as whether its parser takes our arguments.
+        Suite(
+            name="engine", command=(*pytest, "tests/unit", "tests/contract/test_engine_arguments.py", "-m", "engine")
+        ),
+        Suite(name="contract", command=(*pytest, "tests/contract", "-m", "not engine"), needs_stack=True),
         Suite(name="e2e", command=(*pytest, "tests/e2e")),
     ]
     return {suite.name: suite for suite in every}
@@ -80,7 +83,8 @@ def _run_on_stack(suite: Suite, console: Console) -> bool:
 
 
 def _call(suite: Suite, variables: Mapping[str, str]) -> bool:
-    env = {**os.environ, **variables}
+    engine = {VARIABLES["engine_python"]: str(from_environment(os.environ, ROOT).engine_python)}
+    env = {**os.environ, **engine, **variables}
     return subprocess.run(suite.command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL).returncode == 0
 
 
