@@ -100,12 +100,13 @@ def test_quantized_checkpoints_say_themselves_how(name: str):
 def test_optional_arguments_appear_when_they_are_set_and_not_otherwise():
     base = load_profile("standin-cpu")
     without = {"enforce_eager": False, "tool_call_parser": None}
-    bare = build_command(_changed(base, engine=without, model={"chat_template": None}), PLACE).argv
+    bare = build_command(_changed(base, engine=without), PLACE).argv
     absent = {"--enforce-eager", "--enable-auto-tool-choice", "--tool-call-parser", "--chat-template", "--quantization"}
     assert not absent & set(bare)
-    full = build_command(_changed(base, engine={"quantization": "fp8"}), PLACE)
+    template = {"chat_template": Path("/etc/scout/chat.jinja")}
+    full = build_command(_changed(base, engine={"quantization": "fp8"}, model=template), PLACE)
     assert _option(full, "--quantization") == "fp8"
-    assert _option(full, "--chat-template").endswith("/standin/model/chat_template.jinja")
+    assert _option(full, "--chat-template") == "/etc/scout/chat.jinja"
     assert "--enforce-eager" in full.argv
 
 
