@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("gateway", "shared", "inference", "infra")
 ELSEWHERE = {
     "infra/test_compose.py": "docker-compose.*.yml",
-    "inference/standin/test_chat_template.py": "inference/standin/model/chat_template.jinja",
+    "inference/standin/test_chat_template.py": "inference/standin/chat_template.jinja",
     "inference/standin/test_model_files.py": "inference/standin/model/",
 }
 """What stands where a tool looks for it, and not where its test would say."""

@@ -254,6 +254,7 @@ async def test_a_failed_try_is_reported_of_its_replica(bench, fault: Fault, stat
     await asked.stream()
     tried, other = asked.pool.replicas
     assert (tried.belief.state, asked.pool.seconds_until_probe(tried)) == (state, probe_in_s)
+    assert tried.belief.reason == ("why" if state is State.FAILED else "answers probes")
     assert (other.belief.state, asked.pool.seconds_until_probe(other)) == (State.READY, 30)
 
 

@@ -83,11 +83,14 @@ def test_what_was_raised_goes_on(error: BaseException, accounts: Accounts) -> No
     assert raised.value is error
 
 
-def test_an_error_overrules_what_was_said_before(accounts: Accounts) -> None:
-    with pytest.raises(Overloaded), accounts.ledger.open("chat", "req_1") as entry:
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(Overloaded("Busy."), "overloaded"), (asyncio.CancelledError(), "client_gone")], ids=repr
+)
+def test_what_is_raised_overrules_what_was_said_before(error: BaseException, outcome: str, accounts: Accounts) -> None:
+    with pytest.raises(type(error)), accounts.ledger.open("chat", "req_1") as entry:
         entry.outcome = OK
-        raise Overloaded("Busy.")
-    assert accounts.line["outcome"] == "overloaded"
+        raise error
+    assert accounts.line["outcome"] == outcome
 
 
 def test_an_entry_is_settled_only_once(accounts: Accounts) -> None:

@@ -135,6 +135,13 @@ def test_a_lease_is_given_back_only_once(ready_pool: Pool) -> None:
     assert lease.replica.in_flight == 0
 
 
+def test_a_lease_that_was_never_entered_gives_nothing_back(ready_pool: Pool) -> None:
+    lease = ready_pool.lease()
+    assert lease is not None
+    lease.__exit__(None, None, None)
+    assert lease.replica.in_flight == 0
+
+
 def states(pool: Pool) -> list[State]:
     return [replica.belief.state for replica in pool.replicas]
 
