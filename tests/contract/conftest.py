@@ -9,6 +9,8 @@ from tests.contract.engines import Engines
 from tests.contract.targets import TARGETS, Feature, StackMissing, Target, of_local_stack
 from tests.contract.wire import Wire
 
+MISSING = pytest.StashKey[str]()
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*features): skipped, with the target's reason, where it lacks one")
@@ -22,8 +24,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         try:
             targets = of_local_stack(os.environ)
         except StackMissing as error:
-            pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+            targets = []
+            metafunc.config.stash[MISSING] = str(error)
     metafunc.parametrize("target", targets, ids=[target.name for target in targets], scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config) -> None:
+    # Not where it is found out: there pytest would make a traceback of it, once for every file.
+    if missing := config.stash.get(MISSING, None):
+        raise pytest.UsageError(missing)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
