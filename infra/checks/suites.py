@@ -14,6 +14,7 @@ from infra.checks.stack import BorrowedStack, StackUnavailable
 from infra.local.settings import VARIABLES, from_environment
 
 ROOT = Path(__file__).resolve().parents[2]
+ENGINE_CASES = "tests/contract/test_engine_arguments.py"
 PYTHON = str(ROOT / ".venv" / "bin" / "python")
 
 
@@ -40,12 +41,12 @@ def suites() -> dict[str, Suite]:
     pytest = (PYTHON, "-m", "pytest", "-q")
     every = [
         Suite(name="check", command=(PYTHON, "-m", "infra.checks")),
-        Suite(name="unit", command=(*pytest, "tests/unit", "-m", "not engine")),
+        Suite(name="unit", command=(*pytest, "-m", "not engine", "tests/unit")),
         # What asks vLLM itself without starting it, such as whether its parser takes our arguments.
         Suite(
             name="engine", command=(*pytest, "tests/unit", "tests/contract/test_engine_arguments.py", "-m", "engine")
         ),
-        Suite(name="contract", command=(*pytest, "tests/contract", "-m", "not engine"), needs_stack=True),
+        Suite(name="contract", command=(*pytest, "-m", "not engine", "tests/contract"), needs_stack=True),
         Suite(name="e2e", command=(*pytest, "tests/e2e")),
     ]
     return {suite.name: suite for suite in every}

@@ -18,7 +18,7 @@ class Progress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=8, transient=False) if console.is_terminal else None
+        self._live = Live(console=console, refresh_per_second=4, transient=False) if console.is_terminal else None
         self._said: dict[str, Stage] = {}
         self._began = time.monotonic()
 

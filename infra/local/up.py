@@ -34,8 +34,8 @@ class Interrupted(Exception):
 
 def up(settings: StackSettings, state: StateDir, console: Console, *, detach: bool) -> int:
     """Returns the exit code: 0 when the stack is (or was) up."""
-    if state.is_held():
-        return _already(settings, state, console)
+    if state.is_held() and _is_up_already(settings, state, console):
+        return 0
     end_leftovers(state, console)
     if found := problems(settings):
         for problem in found:
@@ -62,20 +62,24 @@ def up(settings: StackSettings, state: StateDir, console: Console, *, detach: bo
         return _end(supervisor, state, console)
 
 
-def _already(settings: StackSettings, state: StateDir, console: Console) -> int:
-    """A second `up`: say so and where, waiting for a start or an end that is under way."""
+def _is_up_already(settings: StackSettings, state: StateDir, console: Console) -> bool:
+    """Wait for a start or an end that is under way. Says where the stack is when there is one."""
+    if not state.env.exists():
+        console.print("A stack is here already, on its way up or down: waiting for it.")
     with Progress(console) as progress:
         while state.is_held():
             status = state.read_status()
-            if status and status.supervisor.is_alive() and status.phase is Phase.READY and state.env.exists():
-                console.print("Scout is up already.")
-                announce(settings, state, console)
-                return 0
-            if status and status.supervisor.is_alive() and status.phase is Phase.STARTING:
+            alive = status is not None and status.supervisor.is_alive()
+            if status and alive and status.phase is Phase.READY and state.env.exists():
+                break
+            if status and alive and status.phase is Phase.STARTING:
                 progress.show(status)
             time.sleep(POLL_S)
-    console.print("scout: the stack that was here has just ended; start it again with ./scout up", style="red")
-    return 1
+        else:
+            return False
+    console.print("Scout is up already.")
+    announce(settings, state, console)
+    return True
 
 
 def _prepare(settings: StackSettings, state: StateDir) -> None:
