@@ -188,3 +188,9 @@ def test_an_error_in_a_stream_is_cut_and_only_told_where_it_is_about_the_request
     died = in_band({"message": f"died at {ADDRESS}", "code": 500}).error
     assert ADDRESS not in died.message
     assert died.detail == "an error event, code 500"
+
+
+def test_a_replica_that_cannot_be_reached_may_be_back_in_two_seconds() -> None:
+    refused = aiohttp.ClientConnectorError(PEER, ConnectionRefusedError(111, "refused"))
+    assert from_exception(refused).error.retry_after_s == 2
+    assert from_status(502, b"", None).error.retry_after_s == 2
