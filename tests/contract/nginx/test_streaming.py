@@ -1,11 +1,13 @@
 import hashlib
 import http.client
+import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from tests.contract.nginx.conftest import Cluster
-from tests.contract.nginx.edge import GATEWAY_KEY
+from tests.contract.nginx.edge import GATEWAY_KEY, eventually
 from tests.contract.nginx.upstream import PATIENCE_S, Exchange
 
 
@@ -181,3 +183,43 @@ def test_concurrent_requests_are_shared_evenly_on_the_balanced_port(cluster: Clu
         client.join(PATIENCE_S)
     assert statuses == [200] * 20
     assert [len(replica.requests) for replica in cluster.replicas] == [10, 10]
+
+
+def test_a_busy_replica_gets_fewer_requests_and_not_every_second_one(cluster: Cluster) -> None:
+    edge, go_on = cluster.edge, threading.Event()
+
+    def hold_the_first(exchange: Exchange) -> None:
+        if cluster.received() == 1:
+            exchange.begin_stream()
+            exchange.event("held")
+            assert go_on.wait(PATIENCE_S)
+            exchange.end_stream()
+        else:
+            exchange.answer()
+
+    for replica in cluster.replicas:
+        replica.script = hold_the_first
+    with edge.open(edge.balanced) as held:
+        assert held.readline() == b"data: held\n"
+        for _ in range(6):
+            answer = edge.ask(edge.balanced)
+            # A request counts until nginx is through with it, and not until it is answered: its line in the log tells.
+            edge.log_line(answer.one("x-request-id"))
+        counts = sorted(len(replica.requests) for replica in cluster.replicas)
+        go_on.set()
+        held.read()
+    assert counts == [1, 6]
+
+
+def test_an_idle_client_is_asked_whether_it_is_still_there(cluster: Cluster) -> None:
+    edge = cluster.edge
+    with socket.create_connection(("127.0.0.1", edge.replica(0))) as client:
+        ends = f":{edge.replica(0):04X}", f":{client.getsockname()[1]:04X}"
+        # Fields of a line: number, local and remote address, state (01: open), queues, timer (02: keep-alive), ...
+        assert eventually(lambda: _timer_of(*ends) == "02", "a keep-alive timer at nginx's end")
+
+
+def _timer_of(local: str, remote: str) -> str | None:
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    found = [line[5] for line in lines if line[1].endswith(local) and line[2].endswith(remote) and line[3] == "01"]
+    return found[0].partition(":")[0] if found else None
