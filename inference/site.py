@@ -238,7 +238,8 @@ def _site(args: argparse.Namespace) -> Site:
     try:
         return Site.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as exc:
-        complaints = [(".".join(map(str, error["loc"])), error["msg"]) for error in exc.errors(include_url=False)]
+        errors = exc.errors(include_url=False)
+        complaints = [(".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")) for each in errors]
         raise SiteInvalid("; ".join(f"{where}: {what}" if where else what for where, what in complaints)) from exc
 
 
