@@ -77,7 +77,7 @@ def build_app(settings: Settings, *, clock: Clock = time.monotonic, log: Log | N
     app.include_router(chat.routes(settings.limits, settings.chat, settings.on_prem.model))
     app.include_router(ops.routes(metrics))
     docs.describe(app, [ChatRequest, chat.ChatMessage])
-    _answer_errors(app)
+    _answer_errors(app, log)
     _allow_origins(app, settings.cors)
     app.add_middleware(RequestId)  # added last, so outermost: a preflight's answer has an id too
     return app
@@ -97,7 +97,7 @@ def _watch_pool(metrics: Metrics, pool: Pool) -> None:
         metrics.ready.labels(replica.name).set_function(partial(ready, replica))
 
 
-def _answer_errors(app: FastAPI) -> None:
+def _answer_errors(app: FastAPI, log: Log) -> None:
     """Whatever is raised becomes an error of the closed set, rendered in one place."""
 
     async def ours(request: Request, error: Exception) -> Response:
@@ -109,6 +109,7 @@ def _answer_errors(app: FastAPI) -> None:
         return error_response(_translate(error, request.url.path), request_id(request.scope))
 
     async def unforeseen(request: Request, error: Exception) -> Response:
+        log.error("fault", request_id=request_id(request.scope), exc_info=error)
         message = "Something went wrong on our side. The operator finds it in the log by the request id."
         return error_response(InternalError(message), request_id(request.scope))
 

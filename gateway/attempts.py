@@ -61,6 +61,7 @@ class Attempts:
     ) -> Got:
         tried: list[Replica] = []
         failure: GatewayError | None = None
+        time_is_up = False
         try:
             async with asyncio.timeout(self.settings.first_content_timeout_s):
                 while len(tried) < self.settings.attempts:
@@ -80,9 +81,10 @@ class Attempts:
                         return got
         except TimeoutError:
             failure = self._book(self._too_slow(), tried[-1], entry)
+            time_is_up = True
         if failure is None:
             raise self._nobody_ready()
-        failure.spent = failure.retryable
+        failure.spent = time_is_up or len(tried) == self.settings.attempts
         raise failure
 
     def _book(self, failed: AttemptFailed, replica: Replica, entry: Entry) -> GatewayError:

@@ -82,7 +82,7 @@ async def complete(gateway: Gateway, call: Call) -> Whole | Streamed:
             )
         if not question.stream:
             answer = await gateway.attempts.whole_answer(question.body, entry, held)
-            entry.usage = answer.body.get("usage") or {}
+            entry.usage = answer.usage
             entry.finish_reason = answer.body["choices"][0].get("finish_reason")
             entry.outcome = OK
             return Whole(answer.raw, entry.replica or "")

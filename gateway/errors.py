@@ -11,7 +11,8 @@ class GatewayError(Exception):
     """`message` goes to the client: what is wrong and what to do; never an upstream's raw text, a key or an address.
 
     `param` names the request's field at fault, `retry_after_s` is when to come again, in whole seconds, and `detail`
-    is for our own log. `spent` is set when we have tried again ourselves, so that the client need not.
+    is for our own log. `spent` is set when our own tries, or the time for them, are used up: another round
+    by the client's library would be as vain.
     """
 
     status: ClassVar[int] = 500

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 120.0)
-"""Bucket bounds at the targets of the design: 10 ms, 50 ms, 0.5, 1, 2 and 3 s, and the default time-outs."""
+"""Bucket bounds at the targets of the design: 10 ms, 50 ms, 0.5, 1, 2 and 3 s, and beyond them where answers end."""
 
 
 class Metrics:

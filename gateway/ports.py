@@ -52,10 +52,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that was not streamed: its bytes as they came, and the same parsed."""
+    """An answer that was not streamed: its bytes as they came, the same parsed, and its token counts ({} if none)."""
 
     raw: bytes
     body: Mapping[str, Any]
+    usage: Mapping[str, Any]
 
 
 class UpstreamStream(Protocol):

@@ -41,7 +41,7 @@ class SettingsError(Exception):
 
 
 class _Slice(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class OnPrem(_Slice):
@@ -87,7 +87,7 @@ class Chat(_Slice):
 class Cors(_Slice):
     """Which web pages may call us from a browser."""
 
-    allow_origins: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = Field((), strict=False)  # TOML has lists only
     allow_origin_regex: str | None = Field(None, description="anchored by us; for preview deployments")
 
     @field_validator("allow_origin_regex")
@@ -159,7 +159,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     if problems:
         raise SettingsError("\n".join(problems))
     try:
-        return Settings(**topology.model_dump(), **values)
+        return Settings.model_validate({**topology.model_dump(), **values})
     except ValidationError as error:
         raise SettingsError(_explain(error, str(path))) from error
 

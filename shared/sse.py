@@ -10,20 +10,17 @@ from dataclasses import dataclass
 DONE = b"[DONE]"
 """The data of the last event of an OpenAI-shaped stream."""
 
-MAX_EVENT_BYTES = 4 * 1024 * 1024
-"""One event of a chat stream is some hundred bytes; a tool schema echoed back may be long. More than this is a fault."""
+MAX_EVENT_BYTES = 1024 * 1024
+"""One event of a chat stream is some hundred bytes, a whole tool call some thousand. More than this is a fault."""
 
 _END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
+_LONGEST_END = len(b"\r\n\r\n")
 _END_OF_LINE = re.compile(rb"\r\n|\n|\r")
-
-
-class EventTooLarge(ValueError):
-    """An event grew past the decoder's bound before it ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: `raw` as it came, its closing blank line included; `data` its data lines joined (b"" for a comment)."""
+    """One event: `raw` as it came, closing blank line included; `data` its data lines joined, b"" for a comment."""
 
     raw: bytes
     data: bytes
@@ -34,6 +31,7 @@ class Decoder:
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._rest = b""
+        self._searched = 0  # of the rest, so that a long event in many pieces is not searched again with each
         self._max_event_bytes = max_event_bytes
 
     @property
@@ -41,22 +39,28 @@ class Decoder:
         """The beginning of an event that has not ended; b"" where the stream may end cleanly."""
         return self._rest
 
+    @property
+    def too_large(self) -> bool:
+        """Whether the event that has begun is past the bound: time to give the stream up."""
+        return len(self._rest) > self._max_event_bytes
+
     def feed(self, chunk: bytes) -> list[Event]:
-        """The events that `chunk` completes, in order. Raises EventTooLarge."""
+        """The events that `chunk` completes, in order."""
         buffer = self._rest + chunk if self._rest else chunk
         events: list[Event] = []
         start = 0
         if b"\r" in buffer:
-            for match in _END_OF_EVENT.finditer(buffer):
+            for match in _END_OF_EVENT.finditer(buffer, self._searched):
                 events.append(_parse(buffer[start : match.end()]))
                 start = match.end()
         else:
-            while (end := buffer.find(b"\n\n", start)) >= 0:
+            end = buffer.find(b"\n\n", self._searched)
+            while end >= 0:
                 events.append(_parse(buffer[start : end + 2]))
                 start = end + 2
+                end = buffer.find(b"\n\n", start)
         self._rest = buffer[start:]
-        if len(self._rest) > self._max_event_bytes:
-            raise EventTooLarge(f"an event of more than {self._max_event_bytes} bytes")
+        self._searched = max(0, len(self._rest) - _LONGEST_END + 1)  # an end may have come in part
         return events
 
 

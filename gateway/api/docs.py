@@ -13,7 +13,7 @@ from shared.errors import ErrorBody
 _REF = "#/components/schemas/{model}"
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 401, 404, 413, 422, 502, 503, 504)
+    status: {"model": ErrorBody} for status in (400, 401, 404, 413, 422, 500, 502, 503, 504)
 }
 """The statuses that every door may answer with besides 200."""
 

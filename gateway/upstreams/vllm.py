@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from pydantic_core import from_json
 
-from gateway.errors import UpstreamProtocolError, UpstreamUnavailable
+from gateway.errors import InvalidRequest, UpstreamProtocolError, UpstreamUnavailable
 from gateway.ports import Answer, AttemptFailed, Chunk, Fault
 from gateway.settings import OnPrem
 from gateway.upstreams import failures
@@ -72,13 +72,17 @@ class VllmUpstream:
         for choice in choices:
             if choice.get("finish_reason") in UNASKED_ENDINGS:
                 raise _stopped(choice["finish_reason"])
-        return Answer(raw, parsed)
+        return Answer(raw, parsed, _usage(parsed) or {})
 
     async def _post(self, base_url: str, body: Mapping[str, Any], request_id: str) -> aiohttp.ClientResponse:
         try:
+            data = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+        except ValueError as error:
+            raise AttemptFailed(InvalidRequest("A number in the request is too large."), Fault.NONE) from error
+        try:
             response = await self._session.post(
                 base_url + CHAT_COMPLETIONS,
-                data=json.dumps(body, separators=(",", ":")).encode(),
+                data=data,
                 headers={
                     headers.AUTHORIZATION: self._authorization,
                     headers.REQUEST_ID: request_id,
@@ -141,8 +145,8 @@ class VllmStream:
                 chunks.append(_chunk(event))
         except AttemptFailed as failed:
             self._failure = failed
-        except sse.EventTooLarge as error:
-            self._failure = _faulty(str(error))
+        if self._failure is None and self._decoder.too_large:
+            self._failure = _faulty("an event that does not end")
         return chunks
 
     async def _keep_connection(self) -> None:
@@ -171,7 +175,7 @@ def _chunk(event: sse.Event) -> Chunk:
                 raise _stopped(reason)
             finished.append((choice["index"], reason))
     # An answer that ends at once, with nothing said, is an answer.
-    return Chunk(event.raw, body, content or bool(finished), tuple(finished), body.get("usage"))
+    return Chunk(event.raw, body, content or bool(finished), tuple(finished), _usage(body))
 
 
 def _choices(body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -184,6 +188,11 @@ def _choices(body: Mapping[str, Any]) -> list[dict[str, Any]]:
         if not isinstance(choice.get("delta") or {}, dict):
             raise _faulty("a delta that is no object")
     return choices
+
+
+def _usage(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    usage = body.get("usage")
+    return usage if isinstance(usage, dict) else None
 
 
 def _parse(data: bytes) -> dict[str, Any]:

@@ -42,7 +42,7 @@ BODY = {"model": "llama-70b-scout", "messages": [{"role": "user", "content": "Hi
 GONE = failed(UpstreamUnavailable("Cannot be reached.", detail="refused"), Fault.UNREACHABLE)
 BUSY = failed(Overloaded("Busy.", retry_after_s=7), Fault.NONE)
 REFUSED = failed(InvalidRequest("Your request is wrong."), Fault.NONE)
-WHOLE = Answer(b"{}", {"choices": [{"index": 0}]})
+WHOLE = Answer(b"{}", {"choices": [{"index": 0}]}, {})
 
 
 def streaming(*reads: Read) -> ScriptedStream:
@@ -185,6 +185,11 @@ async def test_when_all_tries_fail_the_last_failure_is_told_and_the_client_need_
     error = await asked.fails(asked.stream)
     assert error is BUSY.error
     assert error.spent
+
+
+async def test_when_no_other_replica_is_ready_for_a_second_try_the_client_may_try(bench) -> None:
+    asked = bench([GONE])
+    assert not (await asked.fails(asked.stream)).spent
 
 
 async def test_a_request_that_is_at_fault_is_not_tried_again(bench) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.sse import DONE, Decoder, Event, EventTooLarge, encode
+from shared.sse import DONE, Decoder, Event, encode
 
 LINE_ENDS = [b"\n", b"\r\n", b"\r"]
 DATA_LINE = st.binary(max_size=12).filter(lambda line: b"\r" not in line and b"\n" not in line)
@@ -113,9 +113,17 @@ def test_pending_tells_a_clean_end_from_a_cut() -> None:
 def test_an_event_that_does_not_end_within_the_bound_is_refused(size: int) -> None:
     decoder = Decoder(max_event_bytes=20)
     endless = b"data: " + b"x" * 100
-    with pytest.raises(EventTooLarge, match="more than 20 bytes"):
-        for start in range(0, len(endless), size):
-            decoder.feed(endless[start : start + size])
+    for start in range(0, 20, size):
+        assert not decoder.too_large
+        decoder.feed(endless[start : start + size])
+    decoder.feed(endless[20:])
+    assert decoder.too_large
+
+
+def test_what_came_before_an_event_that_is_too_large_is_delivered() -> None:
+    decoder = Decoder(max_event_bytes=20)
+    assert [event.data for event in decoder.feed(b"data: a\n\ndata: " + b"x" * 100)] == [b"a"]
+    assert decoder.too_large
 
 
 def test_an_event_of_exactly_the_bound_is_accepted_and_the_bound_is_for_each_event() -> None:
@@ -123,6 +131,7 @@ def test_an_event_of_exactly_the_bound_is_accepted_and_the_bound_is_for_each_eve
     decoder = Decoder(max_event_bytes=len(raw) - 1)
     for byte in raw * 3:
         decoder.feed(bytes([byte]))
+    assert not decoder.too_large
     assert decoder.pending == b""
 
 
