@@ -48,6 +48,7 @@ def _facts() -> dict[str, object]:
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "aiohttp_parser": parser,
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
         "load_before": os.getloadavg()[0],
     }
 
@@ -127,7 +128,8 @@ def report(results: Results, facts: dict[str, object]) -> str:
     return "\n\n".join(
         [
             f"{facts['date']}, commit {facts['commit']}, {facts['machine']}, Python {facts['python']}, load average "
-            f"{facts['load_before']:.2f} before. aiohttp's parser: {facts['aiohttp_parser']}. "
+            f"{facts['load_before']:.1f} before and {facts['load_after']:.1f} after, nice {facts['nice']}. "
+            f"aiohttp's parser: {facts['aiohttp_parser']}. "
             + ", ".join(f"{name} {version}" for name, version in packages.items())
             + ".",
             "32 closed-loop streams\n\n" + load_table(results["closed"], closed),
@@ -152,6 +154,7 @@ def main() -> None:
         )
     facts = _facts()
     results = run(tuple(args.clients), args.rounds, args.seconds)
+    facts["load_after"] = os.getloadavg()[0]
     print(report(results, facts))
     if args.json:
         args.json.write_text(json.dumps({"facts": facts, "results": results}, indent=1) + "\n")
