@@ -71,7 +71,7 @@ def gateway_over() -> Gate:
             {
                 "listen": Listen(),
                 "replica_urls": urls,
-                "api_keys": [KEY],
+                "api_keys": (KEY,),
                 "onprem_key": ONPREM_KEY,
                 **{name: value for name, value in slices.items()},
             }
