@@ -22,6 +22,7 @@ def commands(root: Path) -> list[list[str]]:
         [ruff, "format", "--check", "--quiet", "."],
         [python, "-m", "infra.checks.house"],
         *compose,
+        [python, "-m", "infra.tailscale.check", "infra/tailscale/policy.hujson"],
         [str(TOOLS / "lint-imports")],
         [str(TOOLS / "mypy")],
     ]
