@@ -12,7 +12,7 @@ readonly BASE=python:3.11-slim-bookworm
 start() {
     local dir=$1
     mkdir -p "$dir/bin"
-    if ! command -v dockerd debootstrap >/dev/null; then
+    if ! { command -v dockerd && command -v debootstrap; } >/dev/null; then
         apt-get update -qq
         apt-get install -y -qq --no-install-recommends docker.io debootstrap iptables >"$dir/apt.log" 2>&1
     fi
