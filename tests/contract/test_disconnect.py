@@ -16,8 +16,8 @@ pytestmark = pytest.mark.needs(Feature.ENGINE_COUNTERS)
 
 TOKENS = 3500
 ENDLESS = {"max_tokens": TOKENS, "ignore_eos": True}
-# Freed in 0.2 s on an idle machine. All of the answer would take more than this even there.
-FREED_WITHIN_S = 8
+# Freed in 0.2 s on an idle machine. That it was not freed by the answer's end is seen from the tokens, not the time.
+FREED_WITHIN_S = 30
 
 
 def test_leaving_a_stream_frees_the_engine(wire, engines):

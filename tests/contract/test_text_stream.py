@@ -38,12 +38,18 @@ def test_the_headers_say_who_answered_and_forbid_buffering(wire):
 
 
 def test_the_text_comes_in_pieces_that_decode_one_by_one(wire):
-    decode = codecs.getincrementaldecoder("utf-8")("strict").decode
-    with wire.http.stream("POST", CHAT, json={"message": QUESTION}) as response:
-        pieces = [decode(piece) for piece in response.iter_raw()]
-    assert decode(b"", True) == ""
-    assert len(pieces) > 1, "the answer came in a lump"
-    assert "".join(pieces).strip()
+    # A busy engine may put a short answer into one piece, but not every time.
+    counts = []
+    for _ in range(ATTEMPTS):
+        decode = codecs.getincrementaldecoder("utf-8")("strict").decode
+        with wire.http.stream("POST", CHAT, json={"message": QUESTION}) as response:
+            pieces = [decode(piece) for piece in response.iter_raw()]
+        assert decode(b"", True) == ""
+        assert "".join(pieces).strip()
+        counts.append(len(pieces))
+        if counts[-1] > 1:
+            return
+    pytest.fail(f"the answers came in so many pieces: {counts}")
 
 
 @pytest.mark.needs(Feature.ENGINE_COUNTERS)
