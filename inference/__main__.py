@@ -25,11 +25,12 @@ def serve(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     profile, placement = _chosen(args)
     command = build_command(profile, placement)
+    environ = launcher.key_from_file(os.environ)
     if not args.no_key:
-        launcher.require_key(os.environ)
+        launcher.require_key(environ)
     launcher.require_model(profile, model_folder(profile, placement))
     launcher.require_engine(placement.interpreter)
-    launcher.become(command, os.environ)
+    launcher.become(command, environ)
 
 
 def command(argv: Sequence[str]) -> int:

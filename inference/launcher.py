@@ -14,7 +14,10 @@ from typing import NoReturn
 
 from inference.command import KEY_VARIABLE, Command
 from inference.errors import EngineMissing, KeyMissing, ModelMissing
+from inference.nginx_keys import parse_engine_key
 from inference.profile import Profile
+
+KEY_FILE_VARIABLE = f"{KEY_VARIABLE}_FILE"
 
 # find_spec looks for the package without importing it: milliseconds instead of ten seconds.
 _HAS_VLLM = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
@@ -54,6 +57,25 @@ def require_engine(interpreter: str) -> None:
         raise EngineMissing(f"{interpreter} has no vLLM: {advice}")
 
 
+def key_from_file(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment, with the key of the file that VLLM_API_KEY_FILE names as VLLM_API_KEY.
+
+    Containers get their secrets as files, so that a container's description does not hold them; vLLM reads the variable
+    only. Without the file's variable nothing changes. Raises KeyMissing for a file that cannot be read, and when both
+    are set: one of the two would be the wrong key. Raises KeysInvalid for a file without a usable key.
+    """
+    file = environ.get(KEY_FILE_VARIABLE)
+    if not file:
+        return dict(environ)
+    if environ.get(KEY_VARIABLE):
+        raise KeyMissing(f"{KEY_VARIABLE} and {KEY_FILE_VARIABLE} are both set: keep one")
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise KeyMissing(f"{KEY_FILE_VARIABLE}: {exc}") from exc
+    return {**environ, KEY_VARIABLE: parse_engine_key(text, file)}
+
+
 def require_key(environ: Mapping[str, str]) -> None:
     """Raise KeyMissing unless the engine will ask for a key.
 
@@ -62,7 +84,8 @@ def require_key(environ: Mapping[str, str]) -> None:
     if not environ.get(KEY_VARIABLE, "").strip():
         raise KeyMissing(
             f"{KEY_VARIABLE} is not set, so vLLM would answer anybody: set it to the key that nginx sends, "
-            "or pass --no-key for an open engine on a machine that is yours alone"
+            f"or {KEY_FILE_VARIABLE} to a file that holds it, or pass --no-key for an open engine on a machine that is "
+            "yours alone"
         )
 
 

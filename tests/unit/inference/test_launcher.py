@@ -7,6 +7,7 @@ import pytest
 
 from inference import launcher
 from inference.errors import EngineMissing, KeyMissing, ModelMissing
+from inference.nginx_keys import KeysInvalid
 from inference.profile import load_profile
 
 
@@ -86,3 +87,31 @@ def test_a_missing_folder_is_answered_with_where_to_get_the_weights(tmp_path: Pa
 def test_a_folder_without_a_checkpoint_is_told_apart_from_no_folder(tmp_path: Path):
     with pytest.raises(ModelMissing, match=r"has no config\.json"):
         launcher.require_model(load_profile("standin-cpu"), tmp_path)
+
+
+def test_a_key_in_a_file_is_put_where_vllm_reads_it(tmp_path: Path):
+    file = tmp_path / "engine_key"
+    file.write_text("# towards vLLM\nsk-engine-0123456789abcdef\n")
+    environ = launcher.key_from_file({"VLLM_API_KEY_FILE": str(file), "HOME": "/"})
+    assert (environ["VLLM_API_KEY"], environ["HOME"]) == ("sk-engine-0123456789abcdef", "/")
+    launcher.require_key(environ)
+
+
+def test_without_a_file_the_environment_stays_as_it_is():
+    assert launcher.key_from_file({"VLLM_API_KEY": "a", "HOME": "/"}) == {"VLLM_API_KEY": "a", "HOME": "/"}
+
+
+def test_a_key_file_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(KeyMissing, match=r"VLLM_API_KEY_FILE: .*nowhere"):
+        launcher.key_from_file({"VLLM_API_KEY_FILE": str(tmp_path / "nowhere")})
+
+
+def test_a_key_file_without_a_key_is_no_open_engine(tmp_path: Path):
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(KeysInvalid, match="no key in it"):
+        launcher.key_from_file({"VLLM_API_KEY_FILE": str(tmp_path / "empty")})
+
+
+def test_a_key_given_twice_is_a_refusal(tmp_path: Path):
+    with pytest.raises(KeyMissing, match="both set"):
+        launcher.key_from_file({"VLLM_API_KEY": "a", "VLLM_API_KEY_FILE": str(tmp_path)})

@@ -206,6 +206,20 @@ def test_the_replicas_see_the_same_launcher_and_profiles(stacks: Any) -> None:
         assert service["environment"]["PYTHONPATH"] == "/opt/scout"
 
 
+@pytest.mark.parametrize("name", REPLICAS)
+def test_a_replica_finds_its_key_in_the_secret_and_only_misses_the_weights(
+    stacks: Any, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = stacks["onprem"]["services"][name]
+    (secret,) = service["secrets"]
+    assert service["environment"]["VLLM_API_KEY_FILE"] == secret["target"]
+    (tmp_path / "key").write_text("sk-engine-0123456789abcdef\n", "utf-8")
+    monkeypatch.delenv("VLLM_API_KEY", raising=False)
+    monkeypatch.setenv("VLLM_API_KEY_FILE", str(tmp_path / "key"))
+    assert inference.main([*service["command"][3:], "--model-dir", str(tmp_path)]) == 2
+    assert "has no config.json" in capsys.readouterr().err
+
+
 def test_nginx_is_the_same_command_with_the_same_files(stacks: Any, local: dict[str, Service]) -> None:
     service = stacks["onprem"]["services"]["nginx"]
     here, there = list(local["nginx"].argv), service["command"]
