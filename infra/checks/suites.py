@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from infra.checks.stack import BorrowedStack, StackUnavailable
+from infra.local.complaint import complain
 from infra.local.settings import VARIABLES, from_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +58,7 @@ def main(names: list[str]) -> int:
     console = Console(soft_wrap=True, emoji=False)
     unknown = [name for name in names if name not in known]
     if unknown:
-        console.print(f"scout: there is no suite {', '.join(unknown)}; there are: {', '.join(known)}", style="red")
+        complain(f"there is no suite {', '.join(unknown)}; there are: {', '.join(known)}")
         return 2
     outcomes = [_run(known[name], console) for name in names or known]
     console.rule("suites")
@@ -73,7 +74,7 @@ def _run(suite: Suite, console: Console) -> Outcome:
     try:
         passed = _run_on_stack(suite, console) if suite.needs_stack else _call(suite, {})
     except StackUnavailable as error:
-        console.print(f"scout: {error}", style="red", markup=False)
+        complain(str(error))
         passed = False
     return Outcome(suite=suite.name, passed=passed, seconds=time.monotonic() - began)
 

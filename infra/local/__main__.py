@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from infra.local.chat import chat
+from infra.local.complaint import complain
 from infra.local.down import down
 from infra.local.logs import show
 from infra.local.plan import plan
@@ -31,7 +32,7 @@ def main(argv: list[str]) -> int:
         given = {name: getattr(arguments, name, None) for name in ("replicas", "restart")}
         settings = from_environment(os.environ, ROOT, **given)
     except BadSettings as error:
-        console.print(f"scout: {error}", style="red", highlight=False, markup=False)
+        complain(str(error))
         return 2
     try:
         return _run(arguments, settings, StateDir(settings.state_dir), console)
@@ -60,7 +61,7 @@ def _logs(arguments: argparse.Namespace, state: StateDir, console: Console) -> i
         known = ", ".join(path.stem for path in paths) or "none yet"
         paths = [path for path in paths if path.stem == arguments.name]
         if not paths:
-            console.print(f"scout: there is no log {arguments.name!r}; there are: {known}", style="red", markup=False)
+            complain(f"there is no log {arguments.name!r}; there are: {known}")
             return 1
     show(paths, arguments.lines or (100 if arguments.name else 20), follow=arguments.follow)
     return 0

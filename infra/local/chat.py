@@ -6,6 +6,7 @@ import sys
 import httpx
 from rich.console import Console
 
+from infra.local.complaint import complain
 from infra.local.environment_file import parse
 from infra.local.state import StateDir
 
@@ -22,7 +23,7 @@ def chat(state: StateDir, console: Console, message: str | None) -> int:
     try:
         env = parse(state.env.read_text())
     except FileNotFoundError:
-        console.print("scout: the stack is not up: start it with ./scout up", style="red")
+        complain("the stack is not up: start it with ./scout up")
         return 1
     try:
         if message is not None:
@@ -30,7 +31,7 @@ def chat(state: StateDir, console: Console, message: str | None) -> int:
         else:
             _converse(env["SCOUT_URL"], env["SCOUT_KEY"], console)
     except ChatFailed as error:
-        console.print(f"scout: {error}", style="red", highlight=False, markup=False)
+        complain(str(error))
         return 1
     return 0
 
@@ -68,7 +69,7 @@ def _converse(url: str, key: str, console: Console) -> None:
         try:
             ask(url, key, message)
         except ChatFailed as error:
-            console.print(f"scout: {error}", style="red", highlight=False, markup=False)
+            complain(str(error))
 
 
 def _explain(status: int, body: bytes) -> str:

@@ -5,6 +5,7 @@ import signal
 
 from rich.console import Console
 
+from infra.local.complaint import complain
 from infra.local.leftovers import end_leftovers
 from infra.local.state import StateDir
 
@@ -25,7 +26,7 @@ def down(state: StateDir, console: Console) -> int:
             console.print("The supervisor does not answer: killing it, its guard ends the rest.")
             os.kill(status.supervisor.pid, signal.SIGKILL)
     if not state.wait_until_free(GUARD_WAIT_S):
-        console.print(f"scout: something still holds {state.path}: see its logs", style="red")
+        complain(f"something still holds {state.path}: see its logs")
         return 1
     end_leftovers(state, console)
     console.print("Scout is down; nothing is left.")

@@ -2,6 +2,7 @@
 
 from rich.console import Console
 
+from infra.local.complaint import complain
 from infra.local.processes import end, members
 from infra.local.state import StateDir
 
@@ -16,7 +17,7 @@ def end_leftovers(state: StateDir, console: Console) -> bool:
     if found:
         console.print(f"Ending {len(found)} processes that an earlier stack left behind.")
         for process in end(leaders, GRACE_S, marker=str(state.path)):
-            console.print(f"scout: could not end process {process.pid}", style="red")
+            complain(f"could not end process {process.pid}")
     if state.path.exists():
         state.clear()
     return bool(found)

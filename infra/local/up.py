@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from infra.local.complaint import complain
 from infra.local.environment_file import parse
 from infra.local.keys import ensure_keys
 from infra.local.leftovers import end_leftovers
@@ -39,13 +40,13 @@ def up(settings: StackSettings, state: StateDir, console: Console, *, detach: bo
     end_leftovers(state, console)
     if found := problems(settings):
         for problem in found:
-            console.print(f"scout: {problem}", style="red", soft_wrap=True, highlight=False)
+            complain(problem)
         return 1
     try:
         settings = settings.model_copy(update={"nginx_account": account_for(state.path)})
         _prepare(settings, state)
     except PrefixFailed as error:
-        console.print(f"scout: {error}", style="red", markup=False)
+        complain(str(error))
         return 1
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -118,7 +119,7 @@ def _watch_start(
         console.print(f"\nScout is up after {progress.elapsed_s():.0f} s.")
         announce(settings, state, console)
         return True
-    console.print(f"scout: {_reason(status, state)}", style="red", soft_wrap=True, highlight=False, markup=False)
+    complain(f"{_reason(status, state)}")
     state.wait_until_free(STOP_WAIT_S)
     return False
 
@@ -141,7 +142,7 @@ def _stay(supervisor: subprocess.Popen[bytes], state: StateDir, console: Console
     if code == 0:
         console.print("Scout was stopped.")
         return 0
-    console.print(f"scout: {_reason(_status_of(supervisor.pid, state), state)}", style="red", markup=False)
+    complain(f"{_reason(_status_of(supervisor.pid, state), state)}")
     state.wait_until_free(STOP_WAIT_S)
     return 1
 
@@ -154,7 +155,10 @@ def _end(supervisor: subprocess.Popen[bytes], state: StateDir, console: Console)
     supervisor.terminate()
     supervisor.wait()
     free = state.wait_until_free(STOP_WAIT_S)
-    console.print("Nothing is left." if free else "scout: the guard is still at work: see ./scout status")
+    if free:
+        console.print("Nothing is left.")
+    else:
+        complain(f"the guard is still at work: see {state.log('guard')}")
     return 0 if free and started and started.phase is Phase.READY else INTERRUPTED
 
 

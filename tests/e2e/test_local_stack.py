@@ -18,7 +18,7 @@ import pytest
 from infra.local.environment_file import parse
 from tests.e2e.conftest import Scout
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1000)
 
 QUESTION = "Which SUVs under 30k do you have?"
 REPLICAS = ("replica-0", "replica-1", "replica-2")
@@ -27,7 +27,7 @@ REPLICAS = ("replica-0", "replica-1", "replica-2")
 @pytest.fixture(scope="module")
 def announced(scout: Scout) -> str:
     """What `up --detach` printed."""
-    done = scout("up", "--detach", within_s=390)
+    done = scout("up", "--detach", within_s=900)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -129,7 +129,7 @@ def test_no_secret_is_in_a_command_line(scout: Scout, announced: str) -> None:
 def test_killed_replica_takes_its_engine_with_it_and_comes_back(scout: Scout, announced: str) -> None:
     server = psutil.Process(scout.pid("replica-2"))
     engine = server.children(recursive=True)
-    assert len(engine) >= 2, "vLLM's engine and worker are processes of their own"
+    assert len(engine) >= 2, "the engine is a process of its own"
     server.kill()
     until(lambda: not any(alive(process) for process in engine), "its engine is gone", 20)
     until(lambda: pid_of(scout, "replica-2") not in (None, server.pid), "a new process", 20)

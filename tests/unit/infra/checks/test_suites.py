@@ -13,4 +13,4 @@ def test_only_the_contract_is_given_a_stack() -> None:
 
 def test_unknown_suite_is_named_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["unit", "nonsense"]) == 2
-    assert "there is no suite nonsense; there are: check, unit, engine, contract, e2e" in capsys.readouterr().out
+    assert "there is no suite nonsense; there are: check, unit, engine, contract, e2e" in capsys.readouterr().err

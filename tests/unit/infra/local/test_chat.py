@@ -59,15 +59,15 @@ def test_error_of_the_gateway_is_one_sentence(tmp_path: Path, capsys: pytest.Cap
     body = json.dumps({"error": {"message": "No replica.", "type": "t", "param": None, "code": "upstream_unavailable"}})
     with gateway(503, body.encode()) as (url, _):
         assert chat(stack(tmp_path, url), Console(soft_wrap=True), "hello") == 1
-    assert capsys.readouterr().out == "scout: the gateway answered 503 (upstream_unavailable): No replica.\n"
+    assert capsys.readouterr().err == "scout: the gateway answered 503 (upstream_unavailable): No replica.\n"
 
 
 def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert chat(StateDir(tmp_path), Console(), "hello") == 1
-    assert "./scout up" in capsys.readouterr().out
+    assert "./scout up" in capsys.readouterr().err
 
 
 def test_gateway_that_does_not_listen_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (port,) = free_ports(1)
     assert chat(stack(tmp_path, f"http://127.0.0.1:{port}"), Console(soft_wrap=True), "hello") == 1
-    assert f"nothing listens at http://127.0.0.1:{port}" in capsys.readouterr().out
+    assert f"nothing listens at http://127.0.0.1:{port}" in capsys.readouterr().err
