@@ -1,4 +1,4 @@
-"""How `./scout` sets itself up, in a project so small that it takes seconds: the script is the real one, packages none."""
+"""How `./scout` sets itself up, in a project so small that it takes seconds: the real script, and no packages."""
 
 import os
 import shutil
