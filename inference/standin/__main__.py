@@ -6,7 +6,6 @@ environment (torch, transformers, tokenizers).
 
 import argparse
 import json
-import platform
 from pathlib import Path
 
 import torch
@@ -27,7 +26,8 @@ def make(folder: Path, int8: Path, recipe: Recipe) -> None:
     train_tokenizer(folder, recipe.seed)
     facts = train(folder, recipe)
     quantize(folder, int8)
-    facts["machine"] = {"processor": platform.machine(), "torch": torch.__version__}
+    facts["cpu"] = torch.backends.cpu.get_cpu_capability()
+    facts["torch"] = torch.__version__
     (folder.parent / "training.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
@@ -47,6 +47,7 @@ def main() -> None:
     talking.add_argument("--model", type=Path, default=MODEL)
     talking.add_argument("--temperature", type=float, default=0.0)
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # on so small a model a second thread only waits
     if arguments.command == "make":
         make(arguments.model, arguments.int8, Recipe(steps=arguments.steps))
     elif arguments.command == "evaluate":

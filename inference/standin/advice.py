@@ -31,6 +31,8 @@ NEEDS: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = (
     (("fun", "sporty driving", "speed"), "a sporty drive", ("Ford Mustang", "Mazda Mazda3", "Tesla Model 3")),
 )
 
+MOST_RECOMMENDED = 6
+
 
 def recommendation(talk: Conversation, wish: Wish | None = None) -> None:
     """The demo's question: which cars of a kind, mostly under a price."""
@@ -45,6 +47,8 @@ def recommendation(talk: Conversation, wish: Wish | None = None) -> None:
             "Would you consider another type of car or a higher budget?"
         )
     else:
+        # Of the first few only: fewer pairs of a style and a model to learn makes fewer trucks among the SUVs.
+        models = models[:MOST_RECOMMENDED]
         named = talk.rng.sample(models, min(len(models), talk.rng.choice((2, 3, 3))))
         _recommend(talk, wish, named)
     if wish.max_price:

@@ -17,7 +17,7 @@ Topic = Callable[[Conversation], None]
 SMALL_TALK: dict[Topic, float] = {
     smalltalk.greeting: 2.0,
     smalltalk.identity: 1.0,
-    smalltalk.customer_name: 1.0,
+    smalltalk.customer_name: 1.8,
     smalltalk.thanks: 0.8,
     smalltalk.off_topic: 1.5,
     smalltalk.confidential: 0.4,
@@ -30,11 +30,11 @@ SMALL_TALK: dict[Topic, float] = {
     services.drive_booking: 1.6,
 }
 ADVICE: dict[Topic, float] = {
-    advice.recommendation: 6.0,
+    advice.recommendation: 7.0,
     advice.model_question: 1.2,
     advice.comparison: 0.7,
     advice.need: 1.0,
-    advice.budget: 1.0,
+    advice.budget: 1.4,
     advice.undecided: 1.0,
 }
 RULES = (
