@@ -72,6 +72,7 @@ def build_app(settings: Settings, *, clock: Clock = time.monotonic, log: Log | N
         version="0.1.0",
         description="The front door of a dealership's own LLM.",
         lifespan=lifespan,
+        redirect_slashes=False,  # a path is right or it is not there
     )
     app.include_router(openai.routes(settings.limits))
     app.include_router(chat.routes(settings.limits, settings.chat, settings.on_prem.model))

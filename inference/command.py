@@ -25,6 +25,8 @@ _WORKER_IN_ENGINE_CORE = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 # Opens unauthenticated endpoints that run code in the workers; no profile may set it.
 _FORBIDDEN = {KEY_VARIABLE: "the key is a secret", "VLLM_SERVER_DEV_MODE": "it opens endpoints that run code"}
 
+_COMPACT_JSON = '{"backend":"xgrammar","disable_any_whitespace":true}'
+
 _MIB = 1024 * 1024
 
 
@@ -106,6 +108,11 @@ def _model(profile: Profile, placement: Placement) -> Options:
     options.append(("--chat-template-content-format", model.chat_template_content_format))
     if engine.tool_call_parser is not None:
         options += [("--enable-auto-tool-choice", None), ("--tool-call-parser", engine.tool_call_parser)]
+        # A model that reads of tools writes a call, also where the request says "none": as text, for all to see.
+        options.append(("--exclude-tools-when-tool-choice-none", None))
+    # JSON without blanks between its parts: a small model would fill them without end, a large one pays for each. The
+    # switch wants the backend by name; it is the one that "auto" tries first.
+    options.append(("--structured-outputs-config", _COMPACT_JSON))
     return options
 
 
@@ -159,6 +166,10 @@ def _environment(profile: Profile) -> dict[str, str]:
     if profile.cpu is not None:
         # vLLM's automatic binding pins every replica of a machine to the same cores.
         fixed |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(profile.cpu.threads)}
+    if profile.cpu is not None and profile.engine.enforce_eager:
+        # Eager mode leaves the sampler's own compilation on: the first request for logprobs would wait 20 s for a C++
+        # compiler, on a machine that has one.
+        fixed["TORCHDYNAMO_DISABLE"] = "1"
     for name in profile.environment:
         if name in fixed or name in _FORBIDDEN:
             why = _FORBIDDEN.get(name, "a setting of the profile decides it")

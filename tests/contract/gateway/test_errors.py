@@ -27,6 +27,7 @@ CASES = {
     "deep": ("POST", CHAT, body(messages=[{"role": "user", "content": 5}]), 422, "invalid_field", "messages.0.content"),
     "unknown model": ("POST", CHAT, body(model="gpt-5"), 404, "model_not_found", "model"),
     "unknown path": ("GET", "/v1/nothing", b"", 404, "not_found", None),
+    "trailing slash": ("GET", "/v1/models/", b"", 404, "not_found", None),
     "path of vLLM": ("POST", "/tokenize", b"{}", 404, "not_found", None),
     "wrong method": ("GET", CHAT, b"", 405, "method_not_allowed", None),
     "no message": ("POST", "/api/chat", b"{}", 422, "invalid_field", "message"),

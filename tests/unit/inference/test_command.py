@@ -1,5 +1,6 @@
 """The command says what the profile says, and what is printed is what is executed."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -75,6 +76,27 @@ def test_a_cpu_profile_fixes_cache_and_threads():
     assert command.environment["OMP_NUM_THREADS"] == "1"
     assert command.environment["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
     assert "--gpu-memory-utilization" not in command.argv
+
+
+def test_eager_cpu_replicas_compile_nothing_not_even_the_sampler():
+    profile = load_profile("standin-cpu")
+    assert build_command(profile, PLACE).environment["TORCHDYNAMO_DISABLE"] == "1"
+    compiled = _changed(profile, engine={"enforce_eager": False})
+    assert "TORCHDYNAMO_DISABLE" not in build_command(compiled, PLACE).environment
+    assert "TORCHDYNAMO_DISABLE" not in build_command(load_profile("llama-70b-awq-tp1"), PLACE).environment
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_structured_answers_have_no_room_for_endless_blanks(name: str):
+    config = json.loads(_option(build_command(load_profile(name), PLACE), "--structured-outputs-config"))
+    assert config == {"backend": "xgrammar", "disable_any_whitespace": True}
+
+
+def test_tools_that_may_not_be_called_are_kept_from_the_model():
+    profile = load_profile("standin-cpu")
+    assert "--exclude-tools-when-tool-choice-none" in build_command(profile, PLACE).argv
+    without = _changed(profile, engine={"tool_call_parser": None})
+    assert "--exclude-tools-when-tool-choice-none" not in build_command(without, PLACE).argv
 
 
 def test_a_gpu_profile_carries_no_cpu_settings():
