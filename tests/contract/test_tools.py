@@ -30,7 +30,8 @@ SEARCH = {
         },
     },
 }
-# `strict` makes vLLM hold the model to the schema; bounded, because a tiny model fills an open number with digits.
+# `strict` makes vLLM hold the model to the schema. Bounded, because a tiny model fills an open number with digits, and
+# a string last, because blanks may follow a number, and such a model goes on with those.
 BOOK = {
     "type": "function",
     "function": {
@@ -40,10 +41,10 @@ BOOK = {
         "parameters": {
             "type": "object",
             "properties": {
-                "day": {"type": "string", "enum": ["monday", "tuesday", "wednesday"]},
                 "people": {"type": "integer", "minimum": 1, "maximum": 9},
+                "day": {"type": "string", "enum": ["monday", "tuesday", "wednesday"]},
             },
-            "required": ["day", "people"],
+            "required": ["people", "day"],
             "additionalProperties": False,
         },
     },
