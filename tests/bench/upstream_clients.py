@@ -27,8 +27,9 @@ BASE = "aiohttp"
 MODES = ("closed", "paced", "memory", "leave")
 WAYS = {"cancel": "cancelled", "raise": "sink raised", "before-headers": "cancelled before headers"}
 MODULES = ("aiohttp", "httpx", "httpx2", "httpx_aiohttp", "psutil", "uvloop")
-PACKAGES = ("aiohttp", "httpx-aiohttp", "httpx2", "httpcore2", "httpx", "httpcore", "h11", "anyio", "uvloop")
-AT_ONCE_MS = 20.0
+PACKAGES = ("aiohttp", "httpx-aiohttp", "httpx2", "httpcore2", "httpx", "httpcore", "h11", "anyio", "sniffio", "uvloop")
+AT_ONCE_TURNS = 1
+"""By turns, not by time: on a busy machine the time is that of the source's process waiting for its core."""
 
 Results = dict[str, dict[str, list[dict[str, object]]]]
 """By mode and client, one result a round."""
@@ -101,17 +102,18 @@ def load_table(by_client: dict[str, list[dict[str, object]]], columns: dict[str,
 
 
 def leave_table(by_client: dict[str, list[dict[str, object]]]) -> str:
-    """A row a client; a cell is the worst of all rounds: is it closed at once, after which turns and milliseconds."""
+    """A row a client. A cell: closed at once? The most turns of all tries; of the rounds' slowest tries, the median."""
     rows = []
     for client, results in by_client.items():
         row = [client]
         for way in WAYS:
             tries = [result[way] for result in results]
             assert all(isinstance(entry, dict) for entry in tries)
-            turns, milliseconds = (max(_column(tries, name)) for name in ("turns", "milliseconds"))  # type: ignore[arg-type]
-            row.append(f"{'yes' if milliseconds <= AT_ONCE_MS else 'NO'} ({turns:.0f}; {milliseconds:.1f} ms)")
+            turns = max(_column(tries, "turns"))  # type: ignore[arg-type]
+            slowest = Spread.of(_column(tries, "milliseconds"))  # type: ignore[arg-type]
+            row.append(f"{'yes' if turns <= AT_ONCE_TURNS else 'NO'} ({turns:.0f}; {slowest.median:.1f})")
         rows.append([*row, "yes" if all(result["pool_is_whole"] for result in results) else "NO"])
-    return table(["client", *(f"{head} (turns; time)" for head in WAYS.values()), "pool whole after"], rows)
+    return table(["client", *(f"{head} (turns; ms)" for head in WAYS.values()), "pool whole after"], rows)
 
 
 def report(results: Results, facts: dict[str, object]) -> str:
@@ -135,7 +137,7 @@ def report(results: Results, facts: dict[str, object]) -> str:
             "32 closed-loop streams\n\n" + load_table(results["closed"], closed),
             "100 paced streams\n\n" + load_table(results["paced"], paced),
             "500 open streams\n\n" + table(["client", "KiB/stream"], memory),
-            f"Leaving: closed within {AT_ONCE_MS:.0f} ms? The worst of all tries\n\n" + leave_table(results["leave"]),
+            "Leaving: is the connection closed at once?\n\n" + leave_table(results["leave"]),
         ]
     )
 
