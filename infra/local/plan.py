@@ -90,6 +90,8 @@ def nginx_site(settings: StackSettings) -> tuple[str, ...]:
         *(str(tools_python(settings)), "-m", "inference", "nginx", "--out", str(nginx_prefix(settings.state_dir))),
         *engines,
         *("--host", HOST, "--listen-port", str(settings.balanced_port), "--replica-port", str(settings.replica_port)),
+        # Here the monitoring network is the machine itself: a Prometheus beside the stack needs no key.
+        *("--monitor", f"{HOST}/32"),
         *("--profile", settings.profile, "--keys-file", str(keys.onprem), "--engine-key-file", str(keys.engine)),
     )
 
