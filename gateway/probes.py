@@ -35,20 +35,18 @@ class Prober:
                 # A failed request may make the next probe due earlier, hence no sleep to the end.
                 await asyncio.sleep(max(MIN_PAUSE_S, min(due_in, self._settings.failed_interval_s)))
                 continue
-            before = replica.belief.state
             try:
-                fault, reason = await self.probe(replica)
-            except Exception as error:  # noqa: BLE001  # whatever it is, a replica that cannot be probed gets no traffic
-                fault, reason = Fault.UNREACHABLE, f"{type(error).__name__} in a probe"
-            self._pool.report_probe(replica, fault, reason)
-            if replica.belief.state is not before:
-                self._log.info(
-                    "replica",
-                    replica=replica.name,
-                    was=before,
-                    state=replica.belief.state,
-                    reason=replica.belief.reason,
-                )
+                await self._probe_and_report(replica)
+            except Exception as error:  # noqa: BLE001  # a watch that ends would leave a belief that nobody corrects
+                self._pool.report_probe(replica, Fault.UNREACHABLE, f"{type(error).__name__} in a probe")
+
+    async def _probe_and_report(self, replica: Replica) -> None:
+        before = replica.belief.state
+        fault, reason = await self.probe(replica)
+        self._pool.report_probe(replica, fault, reason)
+        if replica.belief.state is not before:
+            belief = replica.belief
+            self._log.info("replica", replica=replica.name, was=before, state=belief.state, reason=belief.reason)
 
     async def probe(self, replica: Replica) -> tuple[Fault, str]:
         """One probe: what it found, Fault.NONE if all is well, and why."""
