@@ -33,10 +33,10 @@ async def test_a_watch_survives_what_nobody_foresaw() -> None:
         prober = Prober(client, "a-key-of-ours-0123", MODEL, settings, pool, make_log(io.StringIO()))
         async with asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(prober.watch(replica))
-            while replica.belief.state is not State.FAILED:
+            while replica.belief.state is not State.FAILED:  # noqa: ASYNC110  # a belief has no event to wait for
                 await asyncio.sleep(0)
             assert replica.belief.reason == "RuntimeError in a probe"
             broken = False
-            while replica.belief.state is not State.READY:
+            while replica.belief.state is not State.READY:  # noqa: ASYNC110
                 await asyncio.sleep(0)
             watch.cancel()
