@@ -42,9 +42,12 @@ class Engines:
         """Requests running or waiting."""
         return self.total(RUNNING) + self.total(WAITING)
 
-    def wait_until_busy(self, within_s: float = 30) -> None:
-        """Returns when a request runs; AssertionError when none does in time."""
-        self._wait(lambda: self.total(RUNNING) >= 1, within_s, "no request began to run")
+    def wait_until_generating(self, before: float, within_s: float = 60) -> None:
+        """Returns when more tokens than `before` have been generated; AssertionError when none comes in time.
+
+        By the counter, because the gauge of running requests may be missed between two looks on a busy machine.
+        """
+        self._wait(lambda: self.total(GENERATED) > before, within_s, "no token was generated")
 
     def wait_until_idle(self, within_s: float = 30) -> None:
         """Returns when no request runs or waits; AssertionError when one still does after that time."""

@@ -25,7 +25,7 @@ def test_leaving_a_stream_frees_the_engine(wire, engines):
     with wire.open(**ENDLESS) as response:
         arriving = response.iter_raw()  # kept: dropping it would close the connection before its time
         next(arriving)
-        engines.wait_until_busy()
+        engines.wait_until_generating(before)
     engines.wait_until_idle(FREED_WITHIN_S)
     assert engines.total(GENERATED) - before < TOKENS
     assert wire.chat(max_tokens=1)["choices"]
@@ -38,7 +38,7 @@ async def test_leaving_before_the_answer_begins_frees_the_engine(wire, engines, 
     before = await to_thread.run_sync(engines.total, GENERATED)
     async with wire.concurrently(1) as http, anyio.create_task_group() as group:
         group.start_soon(lambda: http.post(CHAT, json=wire.body(**ENDLESS, stream=stream)))
-        await to_thread.run_sync(engines.wait_until_busy)
+        await to_thread.run_sync(engines.wait_until_generating, before)
         group.cancel_scope.cancel()
     await to_thread.run_sync(engines.wait_until_idle, FREED_WITHIN_S)
     assert await to_thread.run_sync(engines.total, GENERATED) - before < TOKENS
