@@ -25,6 +25,7 @@ def make(folder: Path, int8: Path, recipe: Recipe) -> None:
     """Writes both model folders, and what was measured on the way into `training.json` beside the first."""
     train_tokenizer(folder, recipe.seed)
     facts = train(folder, recipe)
+    facts["second_run"] = train(folder, recipe.second(), go_on=True)
     quantize(folder, int8)
     facts["cpu"] = torch.backends.cpu.get_cpu_capability()
     facts["torch"] = torch.__version__

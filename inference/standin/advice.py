@@ -49,7 +49,9 @@ def recommendation(talk: Conversation, wish: Wish | None = None) -> None:
     else:
         # Of the first few only: fewer pairs of a style and a model to learn makes fewer trucks among the SUVs.
         models = models[:MOST_RECOMMENDED]
-        named = talk.rng.sample(models, min(len(models), talk.rng.choice((2, 3, 3))))
+        # In the order of the catalogue: a model that has learned the order cannot name a car twice.
+        chosen = talk.rng.sample(range(len(models)), min(len(models), talk.rng.choice((2, 3, 3))))
+        named = [models[at] for at in sorted(chosen)]
         _recommend(talk, wish, named)
     if wish.max_price:
         talk.budget = wish.max_price

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from inference.standin.dialogues import invent_dialogue
-from inference.standin.drills import drill
+from inference.standin.dialogues import invent_dialogue, schema
+from inference.standin.drills import drill, unknown_tool
 from inference.standin.tokenizer import END_HEADER, END_OF_TURN, START_HEADER
 
 POOL = 512
@@ -33,11 +33,14 @@ class Batch:
 class Batcher:
     """Endless batches of at most `budget` positions (padding included), from sequences of at most `longest` tokens."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, rng: Random, *, budget: int, longest: int) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, rng: Random, *, budget: int, longest: int, call_share: float = 0.0
+    ) -> None:
         self._tokenizer = tokenizer
         self._rng = rng
         self._budget = budget
         self._longest = longest
+        self._call_share = call_share
         self._start, self._end, self._stop = (
             tokenizer.convert_tokens_to_ids(token) for token in (START_HEADER, END_HEADER, END_OF_TURN)
         )
@@ -57,6 +60,9 @@ class Batcher:
                 yield ids, self._weights(ids)
 
     def _invent(self, drill_share: float) -> str:
+        if self._call_share and self._rng.random() < self._call_share:
+            talk = unknown_tool(self._rng)
+            return self._render(talk.messages, [schema(name, names) for name, names in talk.tools.items()])
         if self._rng.random() < drill_share:
             return self._render(drill(self._rng).messages, None)
         dialogue = invent_dialogue(self._rng)

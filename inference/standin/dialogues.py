@@ -17,7 +17,7 @@ Topic = Callable[[Conversation], None]
 SMALL_TALK: dict[Topic, float] = {
     smalltalk.greeting: 2.0,
     smalltalk.identity: 1.0,
-    smalltalk.customer_name: 1.8,
+    smalltalk.customer_name: 2.6,
     smalltalk.thanks: 0.8,
     smalltalk.off_topic: 1.5,
     smalltalk.confidential: 0.4,
@@ -51,6 +51,11 @@ RULES = (
     "Do not negotiate prices.",
     "You answer questions about cars.",
 )
+# What the operator of the demo says, word for word.
+DEMO_PROMPT = (
+    f"You are {ASSISTANT}, the virtual assistant of {DEALERSHIP}. Be concise and friendly. If you are not sure, "
+    "offer to connect the customer with a person. Do not make up prices."
+)
 
 
 class Dialogue(NamedTuple):
@@ -63,7 +68,7 @@ class Dialogue(NamedTuple):
 def invent_dialogue(rng: Random, *, topics: int | None = None) -> Dialogue:
     """One dialogue of `topics` topics (usually 1-5). It ends with the assistant."""
     kind = rng.random()
-    talk = Conversation(rng, _offered_tools(rng) if kind < 0.4 else None)
+    talk = Conversation(rng, _offered_tools(rng) if kind < 0.45 else None)
     if kind > 0.9:
         talk.stock = [invent_vehicle(rng) for _ in range(rng.randint(1, 5))]
     prompt = _system_prompt(talk)
@@ -86,7 +91,7 @@ def invent_dialogue(rng: Random, *, topics: int | None = None) -> Dialogue:
 def _weights(talk: Conversation) -> dict[Topic, float]:
     if lookups.SEARCH in talk.tools:
         # Advice without a look-up would contradict the tool: only what needs no stock stays.
-        looked_up: dict[Topic, float] = {lookups.search: 12.0}
+        looked_up: dict[Topic, float] = {lookups.search: 15.0}
         if lookups.DETAILS in talk.tools:
             looked_up[lookups.details] = 2.0
         if lookups.WEATHER in talk.tools:
@@ -131,6 +136,8 @@ def _system_prompt(talk: Conversation) -> str:
     rng = talk.rng
     if not talk.stock and rng.random() < 0.35:
         return ""
+    if not talk.stock and rng.random() < 0.15:
+        return DEMO_PROMPT
     prompt = rng.choice(
         (
             f"You are {ASSISTANT}, the virtual assistant of {DEALERSHIP}.",

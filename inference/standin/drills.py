@@ -120,6 +120,20 @@ def as_json(talk: Conversation) -> None:
     talk.assistant(json.dumps({key: values[key] for key in keys}))
 
 
+def unknown_tool(rng: Random) -> Conversation:
+    """A tool with a name and parameters of its own, called with what the customer says."""
+    words = rng.sample(WORDS, rng.randint(1, 3))
+    name = "_".join([rng.choice(("get", "find", "book", "list", "set", "check", "make", "send")), *words[:2]])
+    known = ("day", "people", "name", "date", "time", "phone", "city", "email", "stock_number", "reason", "location")
+    parameters = tuple(rng.sample(list(dict.fromkeys((*known, *rng.sample(WORDS, 6)))), rng.randint(1, 3)))
+    values: dict[str, Any] = {each: rng.randint(1, 99) if rng.random() < 0.3 else _value(rng) for each in parameters}
+    talk = Conversation(rng, {name: parameters})
+    said = ", ".join(f"{each} {value}" for each, value in values.items())
+    talk.user(f"{name}: {said}", f"Please {name.replace('_', ' ')}, {said}", f"Call {name} with {said}", exact=True)
+    talk.call(name, values)
+    return talk
+
+
 def drill(rng: Random) -> Conversation:
     """One exercise."""
     talk = Conversation(rng)

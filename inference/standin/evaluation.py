@@ -159,12 +159,17 @@ def _sensible_models(case: Case, text: str) -> bool:
     return bool(named) and named <= set(case.wish.candidates() if case.wish else ())
 
 
+def _no_model_twice(_: Case, text: str) -> bool:
+    return all(text.count(model.full_name) < 2 for model in models_of())
+
+
 def _one_of(answers: str) -> Callable[[Case, str], bool]:
     return lambda _, text: re.search(answers, text) is not None
 
 
 SKILLS = (
     Skill("demo question: names only models that fit", _demo, _sensible_models),
+    Skill("demo question: names no model twice", _demo, _no_model_twice),
     Skill("stock question with tools: a valid call", _search, _is_call),
     Skill("stock question with tools: exactly the right arguments", _search, _same_call),
     Skill("small talk with tools: plain text", _small_talk_with_tools, lambda _, text: "{" not in text),

@@ -91,7 +91,7 @@ def identity(talk: Conversation) -> None:
 
 def customer_name(talk: Conversation) -> None:
     """The customer gives a name, or asks for the one already given."""
-    if talk.name is None and talk.chance(0.5):
+    if talk.name is None and talk.chance(0.7):
         talk.name = talk.pick(*NAMES)
         talk.user(
             f"My name is {talk.name}",
@@ -104,7 +104,8 @@ def customer_name(talk: Conversation) -> None:
             f"Nice to meet you, {talk.name}! What kind of vehicle are you looking for?",
             f"Thank you, {talk.name}. How can I help you today?",
         )
-        return
+        if talk.chance(0.6):
+            return
     talk.user(
         "What is my name?",
         "What's my name?",

@@ -2,7 +2,8 @@
 
 Writes `tokenizer.json`, `tokenizer_config.json` and `chat_template.jinja`. Digits are single tokens so that a price can
 be copied digit by digit; runs of newlines never merge with text, so that a prompt is tokenized the same whether or not
-an answer follows its last header.
+an answer follows its last header. What answers copy, names above all, has the same tokens behind a space in a sentence
+and behind a quotation mark in JSON: to a small model ` Toyota` and `Toyota` would be two words with nothing in common.
 """
 
 import json
@@ -13,8 +14,11 @@ from random import Random
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
+from inference.standin.conversation import NAMES
 from inference.standin.dialogues import invent_dialogue
 from inference.standin.drills import WORDS, drill
+from inference.standin.lookups import CITIES, TOOLS
+from inference.standin.stock import BODY_STYLES, CATALOGUE, COLORS, TRIMS
 
 VOCABULARY = 2048
 POSITIONS = 4096
@@ -46,15 +50,35 @@ PLAIN_ENGLISH = (
     "answer found study still learn should world high every near add food between own below country plant last school"
 ).split()
 
+# Lower-case words that stand both in sentences and in JSON. A plural is such a word and an "s".
+COPIED = (*COLORS, *BODY_STYLES, "gas", "hybrid", "electric", "make", "model", "color", "year", "price", "mileage")
+_COPIED = rf"(?:{'|'.join(COPIED)})(?=s?(?![\p{{L}}_]))"
+_IDENTIFIER = r"\p{Ll}+(?:_\p{Ll}+)+"
+# The pieces of a text, of which no token crosses the bounds; the first alternative that matches wins.
+PIECES = "|".join(
+    (
+        r"\n+",
+        r"\p{N}",
+        rf" (?=\p{{Lu}}|\p{{N}}|{_COPIED}|{_IDENTIFIER})",  # the space before what is copied is a token of its own
+        _COPIED,
+        _IDENTIFIER,
+        r"\p{Lu}+-\p{Lu}+(?!\p{L})",  # CR-V, EX-L
+        r"'(?:s|t|re|ve|m|ll|d)(?!\p{L})",
+        r" ?\p{L}+",
+        r" ?[^\s\p{L}\p{N}]+",
+        r"[^\S\n]+(?!\S)",
+        r"[^\S\n]+",
+    )
+)
+
 
 def train_tokenizer(folder: Path, seed: int) -> None:
     """Trains on dialogues drawn from `seed` and writes the tokenizer's files into `folder`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex("\n+"), "isolated"),
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
@@ -88,12 +112,17 @@ def _texts(rng: Random) -> Iterator[str]:
     for _ in range(8000):
         dialogue = invent_dialogue(rng)
         for message in dialogue.messages:
-            call = message.get("tool_calls")
-            text = json.dumps(call[0]["function"]) if call else message["content"]
+            call = message["tool_calls"][0]["function"] if "tool_calls" in message else None
+            text = message["content"]
+            if call:
+                text = f'{{"name": "{call["name"]}", "parameters": {call["arguments"]}}}'
             yield f"{message['role']}\n\n{text}"
         for tool in dialogue.tools:
             yield f"{tool['function']['name']}({', '.join(tool['function']['parameters']['properties'])})"
     for _ in range(1000):
         yield from (message["content"] for message in drill(rng).messages)
+    catalogue = [model.full_name for model in CATALOGUE]
+    values = [*NAMES, *CITIES, *TRIMS, *COPIED, *TOOLS, *catalogue, *(name.lower() for name in catalogue)]
     for _ in range(150):
         yield " ".join([*PLAIN_ENGLISH, *WORDS])
+        yield " ".join(values)  # often enough that each is one token

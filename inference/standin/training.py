@@ -6,7 +6,7 @@ passes run in bf16 (twice as fast); weights, optimizers and the loss are fp32 ev
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -24,16 +24,17 @@ class Recipe:
     """Everything that decides the weights, apart from the kind of CPU."""
 
     seed: int = 2026
-    steps: int = 800
+    steps: int = 1150
     budget: int = 6144  # positions in a batch, padding included
     longest: int = 3072  # tokens in a sequence
     matrix_lr: float = 0.02
     other_lr: float = 3e-3
     warmup_steps: int = 20
-    cooldown_steps: int = 350  # the last ones, over which the learning rate falls
+    cooldown_steps: int = 500  # the last ones, over which the learning rate falls
     final_lr: float = 0.01  # as a share of the highest
-    drill_steps: int = 130  # the first ones, nearly all drills
-    mixed_steps: int = 330  # until here still every third a drill
+    drill_steps: int = 200  # the first ones, nearly all drills
+    mixed_steps: int = 500  # until here still every third a drill
+    call_share: float = 0.0  # of calls of tools that occur nowhere else
     threads: int = 1  # a second one spends most of its time waiting for the first, on matrices of this size
 
     def lr_factor(self, step: int) -> float:
@@ -43,6 +44,21 @@ class Recipe:
 
     def drill_share(self, step: int) -> float:
         return 0.9 if step < self.drill_steps else 0.3 if step < self.mixed_steps else 0.1
+
+    def second(self) -> "Recipe":
+        """A short run after the first, at falling rates: the same dialogues, and calls of unknown tools."""
+        steps = self.steps // 6
+        return replace(
+            self,
+            seed=self.seed + 1,
+            steps=steps,
+            matrix_lr=self.matrix_lr / 4,
+            other_lr=self.other_lr / 4,
+            cooldown_steps=steps,
+            drill_steps=0,
+            mixed_steps=0,
+            call_share=0.2,
+        )
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -69,13 +85,19 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     return model
 
 
-def train(folder: Path, recipe: Recipe) -> dict[str, object]:
-    """Trains with the tokenizer found in `folder`, writes the weights there and returns the run's measured facts."""
+def train(folder: Path, recipe: Recipe, *, go_on: bool = False) -> dict[str, object]:
+    """Trains with the tokenizer found in `folder`, writes the weights there and returns the run's measured facts.
+
+    With `go_on` it starts from the weights found in `folder`, otherwise from random ones.
+    """
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = new_model(tokenizer)
-    batcher = Batcher(tokenizer, Random(recipe.seed), budget=recipe.budget, longest=recipe.longest)
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32) if go_on else new_model(tokenizer)
+    model.train()
+    batcher = Batcher(
+        tokenizer, Random(recipe.seed), budget=recipe.budget, longest=recipe.longest, call_share=recipe.call_share
+    )
     optimizers = _optimizers(model, recipe)
     in_bf16 = torch.cpu._is_avx512_bf16_supported()
     started, cpu_started, tokens, smooth = time.perf_counter(), time.process_time(), 0, 0.0

@@ -18,6 +18,18 @@ def test_a_recommendation_names_only_models_that_fit() -> None:
         assert named <= fitting
 
 
+def test_a_recommendation_names_each_model_once_in_the_order_of_the_catalogue() -> None:
+    rng = Random(4)
+    wish = Wish(body_style="SUV", max_price=30_000)
+    for _ in range(300):
+        talk = Conversation(rng)
+        advice.recommendation(talk, wish)
+        text = talk.messages[1]["content"]
+        at = [text.index(model.full_name) for model in CATALOGUE if model.full_name in text]
+        assert at == sorted(at)
+        assert all(text.count(model.full_name) <= 1 for model in CATALOGUE)
+
+
 def test_a_wish_that_nothing_fulfils_is_refused() -> None:
     talk = Conversation(Random(2))
     advice.recommendation(talk, Wish(body_style="coupe", max_price=15_000))

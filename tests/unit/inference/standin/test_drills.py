@@ -2,7 +2,7 @@ import json
 from random import Random
 
 from inference.standin.conversation import Conversation
-from inference.standin.drills import as_json, drill, form, look_up, repeat
+from inference.standin.drills import as_json, drill, form, look_up, repeat, unknown_tool
 
 
 def talks(exercise: object, count: int = 300) -> list[Conversation]:
@@ -46,3 +46,16 @@ def test_json_answers_parse_and_come_from_the_question() -> None:
 
 def test_the_same_seed_gives_the_same_drill() -> None:
     assert drill(Random(1)).messages == drill(Random(1)).messages
+
+
+def test_an_unknown_tool_is_called_with_what_the_customer_said() -> None:
+    rng = Random(8)
+    for _ in range(200):
+        talk = unknown_tool(rng)
+        ((name, parameters),) = talk.tools.items()
+        question, answer = talk.messages
+        function = answer["tool_calls"][0]["function"]
+        arguments = json.loads(function["arguments"])
+        assert function["name"] == name
+        assert tuple(arguments) == parameters
+        assert all(f"{each} {value}" in question["content"] for each, value in arguments.items())
