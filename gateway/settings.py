@@ -81,7 +81,7 @@ class Chat(_Slice):
     """The conversation endpoint, /api/chat."""
 
     max_tokens: int = Field(512, ge=1)
-    temperature: float = Field(0.3, ge=0, le=2, description="low: an assistant that quotes prices should not improvise")
+    temperature: float = Field(0.2, ge=0, le=2, description="low: an assistant that quotes prices should not improvise")
 
 
 class Cors(_Slice):
