@@ -16,9 +16,9 @@ from inference.errors import InferenceError
 from inference.profile import load_profile
 from infra.local.settings import HOST, StackSettings
 
-# Measured (PSS of each session): 1.4 GiB for an idle replica among three and 1.5 GiB alone, and 0.13 GiB more once its
-# KV cache was used; gateway and nginx together 0.06 GiB.
-REPLICA_GIB = 1.7
+# Measured with the default profile (PSS of each session), three at a time: 1.05 GiB for a replica that is up, 1.1 GiB
+# once the contract suite had used it; gateway and nginx together 0.06 GiB. A tensor-parallel replica takes 1.9 GiB.
+REPLICA_GIB = 1.2
 REST_GIB = 0.2
 GIB = 1024**3
 

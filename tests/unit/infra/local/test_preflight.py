@@ -77,12 +77,12 @@ def test_unknown_profile_is_a_problem_in_its_own_words(settings: StackSettings) 
 
 
 def test_too_little_memory_says_how_much_and_what_would_fit() -> None:
-    (problem,) = memory_problem(3, 4 * GIB)
-    assert "3 replicas need about 5.3 GiB, 4.0 GiB are available" in problem
+    (problem,) = memory_problem(3, 3 * GIB)
+    assert "3 replicas need about 3.8 GiB, 3.0 GiB are available" in problem
     assert "--replicas 2" in problem
     assert "SCOUT_SKIP_MEMORY_CHECK=1" in problem
     assert "--replicas" not in memory_problem(1, GIB)[0]
-    assert memory_problem(3, 6 * GIB) == []
+    assert memory_problem(3, 4 * GIB) == []
 
 
 def test_container_with_a_limit_has_less_than_its_machine(tmp_path: Path) -> None:
