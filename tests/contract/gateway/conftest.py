@@ -1,6 +1,7 @@
 import asyncio
 import io
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pytest
 
 from gateway.app import build_app
 from gateway.logs import make_log
+from gateway.ports import Clock
 from gateway.settings import Listen, Settings
 from tests.support.servers import serving
 from tests.support.upstream import MODEL, ScriptedUpstream, scripted_upstream
@@ -32,9 +34,13 @@ class Front:
         return await self.client.post("/v1/chat/completions", json={**QUESTION, **changes})
 
     async def metric(self, name: str, **labels: str) -> float:
-        """The sample's value, 0 where there is none."""
+        """The sample's value, 0 where none has these labels. KeyError for a name that the gateway does not have."""
+        exposition = (await self.client.get("/metrics")).text
+        family = name.removesuffix("_total")
+        if f"# TYPE {name} " not in exposition and f"# TYPE {family} " not in exposition:
+            raise KeyError(name)
         wanted = {f'{key}="{value}"' for key, value in labels.items()}
-        for line in (await self.client.get("/metrics")).text.splitlines():
+        for line in exposition.splitlines():
             sample, _, value = line.rpartition(" ")
             found, _, given = sample.partition("{")
             if found == name and wanted <= set(given.rstrip("}").split(",")) | {""}:
@@ -65,7 +71,9 @@ def gateway_over() -> Gate:
     """Starts a gateway over these upstreams; keyword arguments replace whole slices of the settings."""
 
     @asynccontextmanager
-    async def start(*upstreams: ScriptedUpstream | str, wait: bool = True, **slices: Any) -> AsyncIterator[Front]:
+    async def start(
+        *upstreams: ScriptedUpstream | str, wait: bool = True, clock: Clock = time.monotonic, **slices: Any
+    ) -> AsyncIterator[Front]:
         urls = tuple(one if isinstance(one, str) else one.url for one in upstreams)
         settings = Settings.model_validate(
             {
@@ -77,7 +85,7 @@ def gateway_over() -> Gate:
             }
         )
         output = io.StringIO()
-        async with serving(build_app(settings, log=make_log(output))) as url:
+        async with serving(build_app(settings, clock=clock, log=make_log(output))) as url:
             headers = {"authorization": f"Bearer {KEY}"}
             async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20, trust_env=False) as client:
                 front = Front(client, output)

@@ -91,7 +91,7 @@ async def test_a_gateway_that_stops_cuts_what_is_left_after_its_grace(
         await asyncio.wait_for(exchange.client_left.wait(), 5)
 
 
-async def test_a_kept_connection_is_free_again_after_a_whole_stream(
+async def test_a_replica_whose_stream_fell_silent_is_asked_again(
     upstreams: list[ScriptedUpstream], gateway_over: Gate
 ) -> None:
     upstreams[0].script(stream(ROLE, *words("a"), end=False))

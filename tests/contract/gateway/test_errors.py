@@ -1,6 +1,7 @@
 """Every error the gateway can answer with has its status, its code, OpenAI's shape and a request id."""
 
 import json
+import time
 
 import pytest
 
@@ -96,13 +97,36 @@ async def test_a_prompt_over_the_context_has_its_own_code(
         assert (answer.status_code, error["code"], error["message"]) == (400, "context_length_exceeded", TOO_LONG)
 
 
-async def test_a_fault_of_our_own_is_an_error_too(upstreams: list[ScriptedUpstream], gateway_over: Gate) -> None:
+async def test_the_models_are_those_that_can_be_asked_for(
+    upstreams: list[ScriptedUpstream], gateway_over: Gate
+) -> None:
     async with gateway_over(upstreams[0]) as front:
-        answer = await front.client.get("/v1/models", headers={"authorization": "Bearer sk-test-client-0123456789"})
+        answer = await front.client.get("/v1/models")
         assert answer.json() == {
             "object": "list",
             "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "scout"}],
         }
+
+
+async def test_a_fault_of_our_own_is_an_error_too(upstreams: list[ScriptedUpstream], gateway_over: Gate) -> None:
+    broken = False
+
+    def clock() -> float:
+        if broken:
+            raise RuntimeError("a clock that has stopped")
+        return time.monotonic()
+
+    async with gateway_over(upstreams[0], clock=clock) as front:
+        broken = True
+        answer = await front.ask()
+        broken = False
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (500, "internal_error")
+        assert error["request_id"] == answer.headers["x-request-id"]
+        assert "clock" not in answer.text
+        [line] = front.log_lines("fault")
+        assert line["request_id"] == error["request_id"]
+        assert "a clock that has stopped" in line["exception"]
 
 
 async def test_request_ids_are_kept_or_made(upstreams: list[ScriptedUpstream], gateway_over: Gate) -> None:
