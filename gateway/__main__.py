@@ -2,18 +2,16 @@
 
 import argparse
 import json
-import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 
-import uvicorn
-
 from gateway.app import build_app
-from gateway.logs import ServerLog, make_log
-from gateway.settings import ENVIRONMENT, Settings, SettingsError, describe, load
-
-KEEP_ALIVE_S = 75  # longer than the 60 s for which proxies and load balancers keep idle connections
+from gateway.configuration import ENVIRONMENT, SettingsError, describe, load
+from gateway.ending import Ending
+from gateway.logs import make_log
+from gateway.server import serve
+from gateway.settings import Settings
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -48,23 +46,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(settings: Settings) -> None:
-    log = make_log()
-    server_log = logging.getLogger("uvicorn")
-    server_log.handlers = [ServerLog(log)]
-    server_log.propagate = False
-    server_log.setLevel(logging.INFO)
-    uvicorn.run(
-        build_app(settings, log=log),
-        host=settings.listen.host,
-        port=settings.listen.port,
-        loop="uvloop",
-        http="httptools",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=int(settings.shutdown.grace_s),
-    )
+    log, ending = make_log(), Ending()
+    serve(build_app(settings, log=log, ending=ending), settings, log, ending)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@
 import time
 from asyncio import TaskGroup
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import asynccontextmanager, closing
 
 import httpx
 from fastapi import FastAPI
@@ -14,58 +13,84 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import health
-from gateway.api import chat, docs, openai, ops
+from gateway import gauges, health
+from gateway.admission import Admission
+from gateway.api import admin, chat, docs, openai, ops
 from gateway.api.request_id import RequestId, request_id
 from gateway.api.responses import error_response
 from gateway.api.state import State
 from gateway.attempts import Attempts
 from gateway.auth import Keyring
+from gateway.budget import RetryBudget
 from gateway.chat import Gateway
+from gateway.ending import Ending
 from gateway.errors import GatewayError, InternalError, InvalidRequest, MethodNotAllowed, PathNotFound
 from gateway.ledger import Ledger
+from gateway.link import Link
 from gateway.logs import Log, make_log
 from gateway.metrics import Metrics
+from gateway.pool import Pool, Replica
 from gateway.ports import Clock
 from gateway.probes import Prober
-from gateway.routing import Pool, Replica
 from gateway.settings import Cors, Settings
-from gateway.upstreams.vllm import VllmUpstream, open_session
+from gateway.site import SiteEvent
+from gateway.upstreams.vllm import VllmUpstream, open_client
 from shared import headers
 from shared.chat import ChatRequest
 
 PREFLIGHT_MAX_AGE_S = 600
 
 
-def build_app(settings: Settings, *, clock: Clock = time.monotonic, log: Log | None = None) -> FastAPI:
+def build_app(
+    settings: Settings, *, clock: Clock = time.monotonic, log: Log | None = None, ending: Ending | None = None
+) -> FastAPI:
     """The gateway as an ASGI application. Nothing is opened before its lifespan starts."""
     log = log or make_log()
+    ending = ending or Ending()
     metrics = Metrics(CollectorRegistry())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+        pool = Pool(settings, clock)
+        admission = Admission(pool, settings, metrics, clock)
+        retries = RetryBudget(settings.attempts.retry_ratio, settings.attempts.retry_reserve)
         key = settings.onprem_key.get_secret_value()
-        pool = Pool(settings.replica_urls, settings.health, clock)
-        _watch_pool(metrics, pool)
-        async with (
-            open_session(settings.on_prem) as session,
-            httpx.AsyncClient(trust_env=False) as probe_client,
-            TaskGroup() as tasks,
-        ):
-            prober = Prober(probe_client, key, settings.on_prem.model, settings.health, pool, log)
-            watchers = [tasks.create_task(prober.watch(replica)) for replica in pool.replicas]
-            yield State(
-                gateway=Gateway(
-                    keys=Keyring(key.get_secret_value() for key in settings.api_keys),
-                    ledger=Ledger(metrics, log, clock),
-                    attempts=Attempts(pool, VllmUpstream(session, key, settings.on_prem), settings.on_prem),
-                    on_prem=settings.on_prem,
-                    clock=clock,
-                ),
-                tasks=tasks,
-            )
-            for watcher in watchers:
-                watcher.cancel()
+        gauges.watch(metrics, pool, admission, retries)
+        _tell_of(pool, metrics, log)
+        with closing(open_client(settings.on_prem)) as client, closing(admission):
+            upstream = VllmUpstream(client, key, settings.on_prem)
+            async with httpx.AsyncClient(trust_env=False) as probe_client, TaskGroup() as tasks:
+                link = Link(settings.tailscale_socket, [httpx.URL(url).host for url in settings.replica_urls])
+                prober = Prober(
+                    probe_client,
+                    key,
+                    settings.on_prem.model,
+                    settings.health,
+                    pool,
+                    log,
+                    link if settings.tailscale_socket else None,
+                )
+                gauges.watch_link(metrics, prober)
+                watchers = [tasks.create_task(prober.watch(replica)) for replica in pool.replicas]
+                watchers.append(tasks.create_task(prober.watch_link()))
+                yield State(
+                    gateway=Gateway(
+                        settings=settings,
+                        keys=Keyring(key.get_secret_value() for key in settings.api_keys),
+                        admins=Keyring(key.get_secret_value() for key in settings.admin_keys),
+                        ledger=Ledger(metrics, log, clock),
+                        pool=pool,
+                        attempts=Attempts(admission, upstream, settings.attempts, retries, metrics, clock),
+                        retries=retries,
+                        ending=ending,
+                        whole_tokens=set(),
+                        paths=lambda: dict(prober.paths),
+                        clock=clock,
+                    ),
+                    tasks=tasks,
+                )
+                for watcher in watchers:
+                    watcher.cancel()
 
     app = FastAPI(
         title="Scout gateway",
@@ -74,8 +99,9 @@ def build_app(settings: Settings, *, clock: Clock = time.monotonic, log: Log | N
         lifespan=lifespan,
         redirect_slashes=False,  # a path is right or it is not there
     )
-    app.include_router(openai.routes(settings.limits))
+    app.include_router(openai.routes(settings.limits, settings.chat_completions))
     app.include_router(chat.routes(settings.limits, settings.chat, settings.on_prem.model))
+    app.include_router(admin.routes())
     app.include_router(ops.routes(metrics))
     docs.describe(app, [ChatRequest, chat.ChatMessage])
     _answer_errors(app, log)
@@ -84,18 +110,17 @@ def build_app(settings: Settings, *, clock: Clock = time.monotonic, log: Log | N
     return app
 
 
-def _watch_pool(metrics: Metrics, pool: Pool) -> None:
-    """Gauges that are read off the pool when they are scraped, so that they cannot drift from it."""
+def _tell_of(pool: Pool, metrics: Metrics, log: Log) -> None:
+    """What the pool finds out goes to the log and the metrics."""
 
-    def in_flight(replica: Replica) -> float:
-        return replica.in_flight
+    def state(replica: Replica, was: health.State, reason: str) -> None:
+        if replica.shown is health.State.FAILED:
+            metrics.replica_failed.labels(replica.name).inc()
 
-    def ready(replica: Replica) -> float:
-        return float(replica.belief.state is health.State.READY)
+    def site(event: SiteEvent) -> None:
+        log.warning("site", down=event.down, text=event.text, outage_s=round(event.outage_s, 1))
 
-    for replica in pool.replicas:
-        metrics.in_flight.labels(replica.name).set_function(partial(in_flight, replica))
-        metrics.ready.labels(replica.name).set_function(partial(ready, replica))
+    pool.on_state, pool.on_site = state, site
 
 
 def _answer_errors(app: FastAPI, log: Log) -> None:
@@ -134,7 +159,7 @@ def _allow_origins(app: FastAPI, cors: Cors) -> None:
         allow_origins=cors.allow_origins,
         allow_origin_regex=cors.allow_origin_regex,
         allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "content-type", headers.REQUEST_ID],
+        allow_headers=["authorization", "content-type", headers.REQUEST_ID, headers.DEADLINE_MS, headers.PRIORITY],
         expose_headers=headers.EXPOSED,
         max_age=PREFLIGHT_MAX_AGE_S,
     )

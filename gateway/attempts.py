@@ -1,112 +1,244 @@
-"""From a question to the first content, over as many replicas as the budget allows.
+"""From a request to its first content, over as many replicas as its budget allows; and on to the next leg of a stream.
 
 Until content has come nothing has been sent to the client, so a try that fails may be made again on another replica.
-All tries share one deadline. What a try holds (its lease, its connection) is given back before the next one starts.
+All tries of a request share one budget and one deadline, and all extra tries of all requests a budget of their own.
+What a try holds (its place, its connection) is given back before the next one starts.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from asyncio import TaskGroup
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from gateway.errors import GatewayError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
-from gateway.ledger import OK, Entry
-from gateway.ports import Answer, AttemptFailed, Chunk, Fault, Upstream, UpstreamStream
-from gateway.routing import Pool, Replica
-from gateway.settings import OnPrem
+from gateway.admission import Admission, NobodyServes
+from gateway.budget import FirstContentTimes, RetryBudget
+from gateway.errors import (
+    DeadlineExceeded,
+    GatewayError,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from gateway.ledger import OK
+from gateway.line import Priority
+from gateway.metrics import Metrics
+from gateway.pool import Lease, Replica
+from gateway.ports import Answer, AttemptFailed, Chunk, Clock, Fault, Upstream, UpstreamStream
+from gateway.settings import Attempts as AttemptSettings
+from gateway.work import Opened, Work
 
 Got = TypeVar("Got")
 
 MAX_CHUNKS_BEFORE_CONTENT = 64  # vLLM sends one, with the role; more than some is no chat completion
 
+BLAMED_FROM = 0.5
+"""A replica that had a request for this share of its time is blamed when the time is up; else the queue was slow."""
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A stream whose first content has come; `chunks` is all that came so far, comments left out."""
-
-    replica: Replica
-    stream: UpstreamStream
-    chunks: list[Chunk]
+BROKEN_OFF = "The model server broke off the connection. Try again."
+KILLER = (
+    "Two model servers broke off while they worked on this request, so it is not tried on another. Change the request."
+)
 
 
-@dataclass(frozen=True, slots=True)
 class Attempts:
-    """Tries a question on the pool's replicas."""
+    """Tries a request on the pool's replicas."""
 
-    pool: Pool
-    upstream: Upstream
-    settings: OnPrem
+    def __init__(
+        self,
+        admission: Admission,
+        upstream: Upstream,
+        settings: AttemptSettings,
+        retries: RetryBudget,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._admission = admission
+        self._pool = admission.pool
+        self._upstream = upstream
+        self._settings = settings
+        self._retries = retries
+        self._times = FirstContentTimes()
+        self._metrics = metrics
+        self._clock = clock
 
-    async def first_content(self, body: Mapping[str, Any], entry: Entry, held: ExitStack) -> Opened:
-        """A stream at its first content. What it holds goes to `held`. Raises GatewayError."""
+    async def first_content(self, work: Work) -> Opened:
+        """A stream at its first content; whoever gets it closes `held`. Raises GatewayError. Safe to cancel."""
+        once = self._open_hedged if self._settings.hedge else self._open
+        return await self._until_one_works(work, once)
 
-        async def once(replica: Replica, attempt: ExitStack) -> Opened:
-            stream = await self.upstream.open(replica.url, body, entry.request_id)
-            attempt.callback(stream.close)
-            return Opened(replica, stream, await _chunks_up_to_content(stream))
+    async def whole_answer(self, work: Work) -> tuple[Answer, Replica]:
+        """The whole answer, not streamed, and who gave it. Raises GatewayError. Safe to cancel."""
+        return await self._until_one_works(work, self._ask)
 
-        return await self._until_one_works(once, entry, held)
+    async def next_leg(self, work: Work) -> Opened:
+        """The stream that goes on where the last leg broke: an attempt like any other, before all who wait."""
+        work.priority = Priority.RESUME
+        if not self._retries.take(self._clock()):
+            raise UpstreamUnavailable(BROKEN_OFF, detail="the pool's budget for extra attempts is spent")
+        return await self._until_one_works(work, self._open)
 
-    async def whole_answer(self, body: Mapping[str, Any], entry: Entry, held: ExitStack) -> Answer:
-        """The whole answer, not streamed. Raises GatewayError."""
+    def failed(self, work: Work, lease: Lease, failed: AttemptFailed, *, produced: bool) -> None:
+        """Books that a replica failed a request: with the breaker, the poison guard and the request's own list."""
+        replica, error = lease.replica, failed.error
+        if failed.cut:
+            work.budget.struck(produced, self._pool.cut(replica, self._clock()))
+        work.visited.add(lease.visit)
+        detail = error.detail or error.message
+        work.entry.attempt_ended(replica.name, error.code)
+        self._pool.report(replica, failed.fault, detail, float(error.retry_after_s or 1), reached=failed.reached)
 
-        async def once(replica: Replica, attempt: ExitStack) -> Answer:
-            return await self.upstream.ask(replica.url, body, entry.request_id)
-
-        return await self._until_one_works(once, entry, held)
-
-    async def _until_one_works(
-        self, once: Callable[[Replica, ExitStack], Awaitable[Got]], entry: Entry, held: ExitStack
-    ) -> Got:
-        tried: list[Replica] = []
+    async def _until_one_works(self, work: Work, once: Callable[[Work, Lease], Awaitable[Got]]) -> Got:
         failure: GatewayError | None = None
-        time_is_up = False
-        try:
-            async with asyncio.timeout(self.settings.first_content_timeout_s):
-                while len(tried) < self.settings.attempts:
-                    lease = self.pool.lease([replica.name for replica in tried])
-                    if lease is None:
-                        break
-                    with ExitStack() as attempt:
-                        tried.append(attempt.enter_context(lease).replica)
-                        entry.attempt(lease.replica.name)
-                        try:
-                            got = await once(lease.replica, attempt)
-                        except AttemptFailed as failed:
-                            failure = self._book(failed, lease.replica, entry)
-                            continue
-                        entry.attempt_ended(OK)
-                        held.push(attempt.pop_all())
-                        return got
-        except TimeoutError:
-            failure = self._book(self._too_slow(), tried[-1], entry)
-            time_is_up = True
-        if failure is None:
-            raise self._nobody_ready()
-        failure.spent = time_is_up or len(tried) == self.settings.attempts
+        busy = False
+        while failure is None or self._may_try_again(work, failure, busy=busy):
+            try:
+                lease = await self._admission.place(work)
+            except NobodyServes:
+                if failure is None:
+                    raise
+                break
+            began = self._clock()
+            work.budget.spend_attempt()
+            work.entry.attempt(lease.replica.name)
+            try:
+                return await self._in_time(work, lease, once)
+            except AttemptFailed as failed:
+                self.failed(work, lease, self._blame(failed, work, began), produced=False)
+                failure, busy = failed.error, failed.fault is Fault.BUSY
+                if not failure.retryable:
+                    raise failure from failed
+        assert failure is not None  # noqa: S101  # the loop ends without one only by a raise
         raise failure
 
-    def _book(self, failed: AttemptFailed, replica: Replica, entry: Entry) -> GatewayError:
-        """Counts a failed try; returns its error where another replica may do better, and raises it where none can."""
-        entry.attempt_ended(failed.error.code)
-        self.pool.report(replica, failed.fault, failed.error.detail or failed.error.message)
-        if not failed.error.retryable:
-            raise failed.error from failed
-        return failed.error
+    def _may_try_again(self, work: Work, failure: GatewayError, *, busy: bool) -> bool:
+        now = self._clock()
+        if work.budget.poisonous:
+            raise self._poison(failure)
+        over = work.budget.ends_at if work.priority is Priority.RESUME else work.budget.first_content_by
+        # An engine that refuses at once has done no work, so asking the next one is no extra load.
+        failure.spent = not work.budget.may_attempt or now >= over or not (busy or self._retries.take(now))
+        return not failure.spent
 
-    def _too_slow(self) -> AttemptFailed:
-        limit = self.settings.first_content_timeout_s
-        return AttemptFailed(
-            UpstreamTimeout(f"The model has not begun to answer within {limit:g} seconds. Try again later."),
-            Fault.SUSPECT,
-        )
+    async def _in_time(self, work: Work, lease: Lease, once: Callable[[Work, Lease], Awaitable[Got]]) -> Got:
+        """One try, within the time that is left. Raises AttemptFailed, also when its replica is found to be ill."""
+        now, loop = self._clock(), asyncio.get_running_loop()
+        left_s = work.budget.remaining_first_content(now)
+        if work.priority is Priority.RESUME:
+            left_s = min(work.clocks.first_content_s, work.budget.remaining(now))
+        try:
+            async with asyncio.timeout(left_s) as scope:
+                lease.on_lost = lambda: scope.reschedule(loop.time())
+                got = await once(work, lease)
+                lease.on_lost = None
+                return got
+        except TimeoutError:
+            if lease.lost:
+                gone = UpstreamUnavailable(BROKEN_OFF, detail=lease.lost)
+                raise AttemptFailed(gone, Fault.NONE) from None
+            raise self._too_slow(work) from None
+        finally:
+            lease.on_lost = None
 
-    def _nobody_ready(self) -> GatewayError:
-        states = ", ".join(f"{r.name} {r.belief.state}: {r.belief.reason}" for r in self.pool.replicas)
-        return UpstreamUnavailable(
-            "No model server is ready at the moment. Try again in a few seconds.", retry_after_s=2, detail=states
-        )
+    def _too_slow(self, work: Work) -> AttemptFailed:
+        if work.budget.client_bounds_first_content or (
+            work.budget.client_deadline and work.priority is Priority.RESUME
+        ):
+            passed = "Your deadline passed before the model had begun to answer. Set a longer x-scout-deadline-ms."
+            return AttemptFailed(DeadlineExceeded(passed, detail="waiting for the first content"), Fault.NONE)
+        limit_s = work.clocks.first_content_s
+        slow = UpstreamTimeout(f"The model has not begun to answer within {limit_s:g} seconds. Try again later.")
+        return AttemptFailed(slow, Fault.SUSPECT)
+
+    def _blame(self, failed: AttemptFailed, work: Work, began: float) -> AttemptFailed:
+        """A replica that got the request when most of its time had been spent in the queue was not slow."""
+        short = self._clock() - began < BLAMED_FROM * work.clocks.first_content_s
+        if isinstance(failed.error, UpstreamTimeout) and failed.fault is Fault.SUSPECT and short:
+            return AttemptFailed(failed.error, Fault.NONE)
+        return failed
+
+    def _poison(self, failure: GatewayError) -> GatewayError:
+        error = UpstreamUnavailable(KILLER, detail=failure.detail)
+        error.spent = True
+        return error
+
+    async def _ask(self, work: Work, lease: Lease) -> tuple[Answer, Replica]:
+        with lease:
+            answer = await self._upstream.ask(lease.replica.url, work.body, work.entry.request_id)
+            self._worked(work, lease)
+            return answer, lease.replica
+
+    async def _open(self, work: Work, lease: Lease) -> Opened:
+        began = self._clock()
+        with ExitStack() as held:
+            held.enter_context(lease)
+            stream = await self._upstream.open(lease.replica.url, work.body, work.entry.request_id)
+            held.callback(stream.close)
+            chunks = await _chunks_up_to_content(stream)
+            self._times.observe(self._clock() - began)
+            self._worked(work, lease)
+            return Opened(lease, stream, chunks, held.pop_all())
+
+    def _worked(self, work: Work, lease: Lease) -> None:
+        work.entry.replica = lease.replica.name
+        work.entry.attempt_ended(lease.replica.name, OK)
+        self._metrics.routed.labels(lease.why).inc()
+        self._pool.answered(lease.replica, work.keys)
+
+    # ---- the hedge: a second replica is asked when the first one is late; who answers first is kept
+
+    async def _open_hedged(self, work: Work, lease: Lease) -> Opened:
+        delay_s = self._times.p95()
+        if delay_s is None:
+            return await self._open(work, lease)
+        async with TaskGroup() as racers:
+            first = racers.create_task(self._leg(work, lease))
+            await asyncio.wait({first}, timeout=max(delay_s, self._settings.hedge_min_delay_s))
+            second_lease = None if first.done() else self._hedge_place(work, lease)
+            if second_lease is None:
+                return _opened(await first)
+            second = racers.create_task(self._leg(work, second_lease))
+            done, pending = await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+            if not any(isinstance(task.result(), Opened) for task in done) and pending:
+                await asyncio.wait(pending)
+            winner = second if second.done() and isinstance(second.result(), Opened) else first
+            loser = first if winner is second else second
+            self._metrics.hedges.labels("won" if winner is second else "lost").inc()
+            if loser.done():
+                self._book_loser(work, lease if loser is first else second_lease, loser.result())
+            loser.cancel()
+            return _opened(await winner)
+
+    async def _leg(self, work: Work, lease: Lease) -> Opened | AttemptFailed:
+        try:
+            return await self._open(work, lease)
+        except AttemptFailed as failed:
+            return failed
+
+    def _hedge_place(self, work: Work, lease: Lease) -> Lease | None:
+        """A place that is free now, on another replica; nobody who waits is passed for a hedge."""
+        if not work.budget.may_attempt or self._admission.line.waiting():
+            return None
+        place = self._pool.lease(work.keys, work.tokens, {*work.visited, lease.visit})
+        if place is not None and not self._retries.take(self._clock()):
+            place.release()
+            return None
+        if place is not None:
+            work.budget.spend_attempt()
+            work.entry.attempt(place.replica.name)
+        return place
+
+    def _book_loser(self, work: Work, lease: Lease, result: Opened | AttemptFailed) -> None:
+        if isinstance(result, Opened):
+            result.held.close()
+        else:
+            self.failed(work, lease, result, produced=False)
+
+
+def _opened(result: Opened | AttemptFailed) -> Opened:
+    if isinstance(result, AttemptFailed):
+        raise result
+    return result
 
 
 async def _chunks_up_to_content(stream: UpstreamStream) -> list[Chunk]:
@@ -115,7 +247,7 @@ async def _chunks_up_to_content(stream: UpstreamStream) -> list[Chunk]:
         batch = await stream.read()
         if batch is None:
             raise AttemptFailed(UpstreamProtocolError("The model server ended its answer without one."), Fault.SUSPECT)
-        chunks += [chunk for chunk in batch if chunk.body]
+        chunks += [chunk for chunk in batch if chunk.choices or chunk.usage is not None]
         if any(chunk.content for chunk in batch):
             return chunks
     raise AttemptFailed(UpstreamProtocolError("The model server sent chunks without content."), Fault.SUSPECT)

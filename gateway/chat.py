@@ -1,7 +1,8 @@
-"""The life of one request, in order: authenticate, read, plan, attempt, relay; settling is what closing `entry` does.
+"""The life of one request, in order: authenticate, read, bound, plan, attempt, relay.
 
-Whatever is taken on the way is held by one stack and given back however the request ends. The hand-over to the answer
-is the line with `pop_all`: until then this function owns everything, after it the relay does.
+Settling is what closing `entry` does. Whatever is taken on the way is held by one stack and given back however the
+request ends. The hand-over to the answer is the line with `pop_all`: until then this function owns everything, after
+it the relay does.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,15 +10,29 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from gateway import fields
+from gateway.affinity import estimate_tokens, keys_of
 from gateway.attempts import Attempts
 from gateway.auth import Keyring
+from gateway.budget import Budget, RetryBudget, clocks_for, parse_deadline_ms, parse_priority
+from gateway.ending import Ending
 from gateway.errors import ModelNotFound
-from gateway.ledger import OK, Ledger
+from gateway.ledger import OK, Entry, Ledger
+from gateway.line import Priority
+from gateway.narrator import Narrator
+from gateway.pool import Pool
 from gateway.ports import Clock
 from gateway.relay import Relay
-from gateway.settings import OnPrem
+from gateway.settings import Route, Settings
+from gateway.work import Work
 
 SERVED_BY_ON_PREM = "on-prem"
+
+EXPECTED_ANSWER_TOKENS = 256
+"""A judgment: what an answer is taken to occupy while it is not known, unless its request allows less."""
+
+ENGINE_PRIORITY = {Priority.INTERACTIVE: 0, Priority.BATCH: 1}
+"""Lower is earlier, in the engine's own queue too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +46,17 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request at a front door. `read` reads and checks the body; it is called once the caller is known."""
+    """One request at a front door, with the headers that say how it is to be treated.
+
+    `read` reads and checks the body; it is called once the caller is known.
+    """
 
     endpoint: str
+    route: Route
     request_id: str
     authorization: str | None
+    deadline_ms: str | None
+    priority: str | None
     read: Callable[[], Awaitable[Question]]
 
 
@@ -61,10 +82,16 @@ class Streamed:
 class Gateway:
     """What a request needs on its way, built once in `app`."""
 
+    settings: Settings
     keys: Keyring
+    admins: Keyring
     ledger: Ledger
+    pool: Pool
     attempts: Attempts
-    on_prem: OnPrem
+    retries: RetryBudget
+    ending: Ending
+    whole_tokens: set[int]
+    paths: Callable[[], dict[str, str]]
     clock: Clock
 
 
@@ -72,29 +99,65 @@ async def complete(gateway: Gateway, call: Call) -> Whole | Streamed:
     """Answers one call. Raises GatewayError; safe to cancel."""
     with ExitStack() as held:
         entry = held.enter_context(gateway.ledger.open(call.endpoint, call.request_id))
-        entry.key_id = gateway.keys.authenticate(call.authorization).key_id
+        arrived_at = gateway.clock()
+        tenant = entry.key_id = gateway.keys.authenticate(call.authorization).key_id
+        deadline_s = parse_deadline_ms(call.deadline_ms)
+        priority = parse_priority(call.priority, call.route)
         question = await call.read()
         entry.stream = question.stream
-        if question.model != gateway.on_prem.model:
-            raise ModelNotFound(
-                f"There is no such model here. Use {gateway.on_prem.model!r}; GET /v1/models lists what there is.",
-                param="model",
-            )
+        _check_model(question.model, gateway.settings.on_prem.model)
+        body = fields.admit(question.body, gateway.settings.limits, tenant=tenant, priority=ENGINE_PRIORITY[priority])
+        gateway.retries.request_seen(arrived_at)
+        work = _plan(gateway, call.route, body, tenant, arrived_at, deadline_s, priority, entry)
         if not question.stream:
-            answer = await gateway.attempts.whole_answer(question.body, entry, held)
+            answer, replica = await gateway.attempts.whole_answer(work)
             entry.usage = answer.usage
-            entry.finish_reason = answer.body["choices"][0].get("finish_reason")
+            entry.finish_reason = answer.finish_reason
             entry.outcome = OK
-            return Whole(answer.raw, entry.replica or "")
-        opened = await gateway.attempts.first_content(question.body, entry, held)
+            return Whole(answer.raw, replica.name)
+        narrator = Narrator(body, gateway.whole_tokens)
+        work.body = narrator.first_leg()
+        opened = await gateway.attempts.first_content(work)
         relay = Relay(
-            opened.replica,
-            opened.stream,
-            opened.chunks,
-            pool=gateway.attempts.pool,
-            settings=gateway.on_prem,
-            entry=entry,
+            opened,
+            work,
+            narrator,
+            pool=gateway.pool,
+            attempts=gateway.attempts,
             held=held.pop_all(),
             clock=gateway.clock,
         )
-        return Streamed(relay, opened.replica.name)
+        gateway.ending.watch(relay)
+        return Streamed(relay, relay.replica)
+
+
+def _check_model(asked: str, served: str) -> None:
+    if asked != served:
+        raise ModelNotFound(
+            f"There is no such model here. Use {served!r}; GET /v1/models lists what there is.", param="model"
+        )
+
+
+def _plan(
+    gateway: Gateway,
+    route: Route,
+    body: Mapping[str, Any],
+    tenant: str,
+    arrived_at: float,
+    deadline_s: float | None,
+    priority: Priority,
+    entry: Entry,
+) -> Work:
+    clocks = clocks_for(gateway.settings.on_prem, route)
+    keys = keys_of(tenant, body["messages"], body.get("tools"))
+    limit = body.get("max_completion_tokens") or body.get("max_tokens") or EXPECTED_ANSWER_TOKENS
+    return Work(
+        body=body,
+        keys=keys,
+        tokens=estimate_tokens(keys.total_bytes) + min(limit, EXPECTED_ANSWER_TOKENS),
+        clocks=clocks,
+        budget=Budget.start(arrived_at, clocks, deadline_s, gateway.settings.attempts),
+        priority=priority,
+        entry=entry,
+        arrived_at=arrived_at,
+    )

@@ -99,6 +99,18 @@ class ClientGone(GatewayError):
     status, code, type = 499, "client_gone", "client_error"
 
 
+class QueueFull(GatewayError):
+    """More is waiting than may wait, or a place did not come free in time; `retry_after_s` is from the drain rate."""
+
+    status, code, type, retryable = 429, "queue_full", "overloaded_error", True
+
+
+class DeadlineExceeded(GatewayError):
+    """The deadline that the client set, or ours, passed; the message says where. In a stream it comes in-band."""
+
+    status, code, type = 504, "deadline_exceeded", "deadline_error"
+
+
 # ---- the upstream's fault
 
 
@@ -133,6 +145,12 @@ class Overloaded(GatewayError):
 
 
 # ---- ours
+
+
+class Draining(GatewayError):
+    """This gateway is stopping: a stream that outlived its grace ends with this."""
+
+    status, code, type, retryable = 503, "draining", "server_error", True
 
 
 class InternalError(GatewayError):

@@ -27,6 +27,8 @@ class Entry:
         self.stream = False
         self.replica: str | None = None
         self.attempts = 0
+        self.resumed = 0
+        self.queued_s = 0.0
         self.finish_reason: str | None = None
         self.usage: Mapping[str, Any] = {}
         self.outcome: str | None = None
@@ -57,9 +59,13 @@ class Entry:
         self.replica = replica
         self.attempts += 1
 
-    def attempt_ended(self, outcome: str) -> None:
+    def attempt_ended(self, replica: str, outcome: str) -> None:
         """The try came to content ("ok") or to an error code."""
-        self._metrics.attempts.labels(self.replica, outcome).inc()
+        self._metrics.attempts.labels(replica, outcome).inc()
+
+    def resume(self, outcome: str) -> None:
+        """A broken stream was resumed, completed, refused or failed."""
+        self._metrics.resumes.labels(outcome).inc()
 
     def first_content(self) -> None:
         """The first content token is on its way to the client."""
@@ -94,6 +100,8 @@ class Entry:
             key_id=self.key_id,
             replica=self.replica,
             attempts=self.attempts,
+            resumed=self.resumed,
+            queued_s=_rounded(self.queued_s),
             first_content_s=_rounded(self._first_content_s),
             duration_s=_rounded(duration_s),
             finish_reason=self.finish_reason,

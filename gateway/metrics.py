@@ -36,4 +36,44 @@ class Metrics:
         self.in_flight = Gauge(
             "scout_replica_in_flight", "Requests that hold a lease on the replica", ["replica"], registry=registry
         )
+        self.state = Gauge(
+            "scout_replica_state",
+            "1 for the state that the replica is in: ready, overloaded, draining or failed",
+            ["replica", "state"],
+            registry=registry,
+        )
+        self.replica_failed = Counter(
+            "scout_replica_failed", "How often a replica was found to have failed", ["replica"], registry=registry
+        )
+        self.site_down = Gauge("scout_site_down", "1 while no replica of the site can be reached", registry=registry)
+        self.link_path = Gauge(
+            "scout_link_path",
+            "1 for the path of the tailnet: direct, relayed, none, unknown",
+            ["path"],
+            registry=registry,
+        )
+        self.waiting = Gauge("scout_queue_waiting", "Requests waiting for a place", ["priority"], registry=registry)
+        self.queue_wait = Histogram(
+            "scout_queue_wait_seconds",
+            "How long a request waited for a place, those that need not wait left out",
+            ["priority"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.routed = Counter(
+            "scout_routed",
+            "Why a replica was chosen: affinity (it holds the prefix) or load",
+            ["why"],
+            registry=registry,
+        )
+        self.resumes = Counter(
+            "scout_resumes",
+            "Broken streams: resumed, completed (nothing but the end was missing), refused, failed",
+            ["outcome"],
+            registry=registry,
+        )
+        self.hedges = Counter(
+            "scout_hedges", "Second replicas asked, by whether they won", ["outcome"], registry=registry
+        )
+        self.retries_left = Gauge("scout_retry_budget", "Extra attempts saved up", registry=registry)
         self.ready = Gauge("scout_replica_ready", "1 if the replica takes traffic", ["replica"], registry=registry)

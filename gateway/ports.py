@@ -3,10 +3,11 @@
 The contracts are here, the implementations in `gateway.upstreams`; tests may put their own behind the same protocols.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol
+
+import msgspec
 
 from gateway.errors import GatewayError
 
@@ -18,44 +19,59 @@ class Fault(Enum):
     """What a failed attempt says about the replica that was asked."""
 
     NONE = "none"
-    """Nothing: the request was at fault, or the replica is merely busy."""
+    """Nothing: the request was at fault, or the client, or another stream has told it already."""
+    BUSY = "busy"
+    """It refuses more work for now. That is no illness."""
     SUSPECT = "suspect"
-    """It may be ill: probe it now, keep using it until the probe tells."""
+    """It may be ill: it counts towards the breaker, and it is probed now."""
     UNREACHABLE = "unreachable"
     """It is gone: nothing more is sent to it until a probe succeeds."""
 
 
 class AttemptFailed(Exception):
-    """One try came to nothing. `error` is what the client is told if no other try succeeds."""
+    """One try came to nothing. `error` is what the client is told if no other try succeeds.
 
-    def __init__(self, error: GatewayError, fault: Fault) -> None:
+    `cut` says that the replica broke the connection off after it had been given the request: it may have died of it.
+    `reached` is False where not even a connection could be made: then the whole site may be gone.
+    """
+
+    def __init__(self, error: GatewayError, fault: Fault, *, cut: bool = False, reached: bool = True) -> None:
         super().__init__(error.message)
         self.error = error
         self.fault = fault
+        self.cut = cut
+        self.reached = reached
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """One event of an upstream's stream, in OpenAI's dialect.
+ONLY_FIRST = (0,)
+"""The choices of nearly every chunk; shared, because there is one for each token."""
 
-    `raw` is the event as it came and `body` its JSON ({} for a comment, which says only that the line is alive);
-    `content` tells whether it carries a piece of an answer, `finished` has the choices that end with it and why, and
-    `usage` is the token count where the chunk brings one.
+
+class Chunk(msgspec.Struct):
+    """One event of an upstream's stream, in OpenAI's dialect. A struct of msgspec's, since there is one for each token.
+
+    `raw` is the event as it came. A comment, which says only that the line is alive, has no `choices` and no `usage`.
+    `content` tells whether it carries a piece of an answer, `text` is that piece for the first choice, `token_ids` its
+    tokens, `tools` whether it is of a kind that cannot be continued elsewhere (a tool call, reasoning), `finished` has
+    the choices that end with it and why, and `usage` is the token count where the chunk brings one.
     """
 
     raw: bytes
-    body: Mapping[str, Any]
+    choices: Sequence[int] = ()
     content: bool = False
+    text: str = ""
+    token_ids: Sequence[int] = ()
+    prompt_token_ids: Sequence[int] | None = None
+    tools: bool = False
     finished: tuple[tuple[int, str], ...] = ()
     usage: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer that was not streamed: its bytes as they came, the same parsed, and its token counts ({} if none)."""
+class Answer(msgspec.Struct):
+    """An answer that was not streamed: its bytes, its finish reason and its token counts ({} if none)."""
 
     raw: bytes
-    body: Mapping[str, Any]
+    finish_reason: str | None
     usage: Mapping[str, Any]
 
 
@@ -68,6 +84,9 @@ class UpstreamStream(Protocol):
         Raises AttemptFailed when the connection breaks, when the upstream reports an error in-band, and when the body
         ends before [DONE]. Safe to cancel; the stream can then only be closed.
         """
+
+    def interrupt(self, failure: Exception) -> None:
+        """The read under way, or the next one, raises this. For watchdogs; the first one counts."""
 
     def close(self) -> None:
         """Frees the connection. A stream that has not ended is cut, which tells the replica to stop generating."""

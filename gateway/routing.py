@@ -1,111 +1,115 @@
-"""Which replica serves a request: filter the ready ones, score by what is in flight, pick the least.
+"""Which replica serves a request: filter those that may take it, score them, pick one.
 
-`pick` is pure. The pool keeps what it needs to know: a belief and a count of requests in flight per replica. A request
-holds its place by a lease, which is given back however the request ends.
+Asked for each attempt, with the replicas as they are at that moment. Pure: the same snapshots give the same choice. A
+replica that is full, not ready or excluded is never chosen, whatever it holds of the prompt.
+
+What we have sent decides, since we know it exactly and at once. What the engine says of itself is as old as the last
+probe, and replicas judged by old numbers alone are flooded in turn. So it corrects, by MAX_CORRECTION at most.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from types import TracebackType
+from typing import Literal
 
-from gateway import health
-from gateway.health import Belief, State
-from gateway.ports import Clock, Fault
-from gateway.settings import Health
+from gateway.health import State
+from gateway.settings import Affinity
+
+TOKENS_PER_REQUEST = 2048
+"""A judgment: so many tokens in flight weigh as much as one more request. Long prompts are what others wait for."""
+
+KV_COMFORT = 0.8
+"""A judgment: below this share a KV cache in use slows nobody. Above it, requests may be thrown out and start again."""
+
+MAX_CORRECTION = 4.0
+"""A judgment, in requests: what the engine's own numbers may weigh together, be they wrong or old."""
+
+NEARLY = 0.9
+"""A judgment: who holds this share of the longest held prefix holds nearly the same, and load decides between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A replica as the choice sees it; `last_leased` orders replicas by when they were last chosen."""
+    """A replica as the choice sees it.
+
+    `in_flight` requests and `in_flight_tokens`, which they will occupy, are ours; `limit` is how many requests it may
+    hold now. `waiting` is the length of the engine's own queue, ours included, and `kv_usage` a share (0..1), both by
+    the last fresh scrape and 0 without one. `held_tokens` of this request's prompt are believed to be in its prefix
+    cache. `last_leased` orders replicas by when they were last chosen.
+    """
 
     name: str
-    ready: bool
+    state: State
     in_flight: int
+    in_flight_tokens: int
+    limit: int
+    waiting: float
+    kv_usage: float
+    held_tokens: int
     last_leased: int
 
 
-def pick(candidates: Iterable[Candidate], excluded: Collection[str]) -> Candidate | None:
-    """The ready candidate with the fewest requests in flight; among equals the one that has rested longest."""
-    ready = [candidate for candidate in candidates if candidate.ready and candidate.name not in excluded]
-    return min(ready, key=lambda candidate: (candidate.in_flight, candidate.last_leased), default=None)
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The replica chosen, and whether for the prefix it holds or because it is the least busy."""
+
+    name: str
+    why: Literal["affinity", "load"]
 
 
-class Replica:
-    """One model server behind one of nginx's ports."""
-
-    def __init__(self, name: str, url: str, belief: Belief) -> None:
-        self.name = name
-        self.url = url
-        self.belief = belief
-        self.in_flight = 0
-        self.last_leased = 0
+def usable(candidates: Iterable[Candidate], excluded: Collection[str]) -> list[Candidate]:
+    """Who could serve the request, now or once it has a place: ready and not excluded."""
+    return [candidate for candidate in candidates if candidate.state is State.READY and candidate.name not in excluded]
 
 
-class Lease:
-    """One request's place on a replica. Leaving the context gives it back, once."""
+def pick(
+    candidates: Iterable[Candidate], excluded: Collection[str], prompt_tokens: int, settings: Affinity
+) -> Choice | None:
+    """The least busy replica with a place, or the one that holds the prompt, within bounds; None if nobody has a place.
 
-    def __init__(self, replica: Replica) -> None:
-        self.replica = replica
-        self._held = False
-
-    def __enter__(self) -> "Lease":
-        self.replica.in_flight += 1
-        self._held = True
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._held:
-            self._held = False
-            self.replica.in_flight -= 1
-
-
-class Pool:
-    """The replicas of one site."""
-
-    def __init__(self, urls: Sequence[str], settings: Health, clock: Clock) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._leases = 0
-        now = clock()
-        self.replicas = tuple(Replica(f"replica-{i}", url, health.at_start(now)) for i, url in enumerate(urls))
-
-    def lease(self, excluded: Collection[str] = ()) -> Lease | None:
-        """A place on the best replica that is not excluded, to be entered at once; None if no such one is ready."""
-        chosen = pick((_candidate(replica) for replica in self.replicas), excluded)
-        if chosen is None:
-            return None
-        replica = next(replica for replica in self.replicas if replica.name == chosen.name)
-        self._leases += 1
-        replica.last_leased = self._leases
-        return Lease(replica)
-
-    @property
-    def ready(self) -> bool:
-        """Whether any replica takes traffic."""
-        return any(replica.belief.state is State.READY for replica in self.replicas)
-
-    def report(self, replica: Replica, fault: Fault, reason: str) -> None:
-        """What a failed attempt said of the replica."""
-        if fault is Fault.UNREACHABLE:
-            replica.belief = health.after_lost_connection(replica.belief, self._clock(), self._settings, reason)
-        elif fault is Fault.SUSPECT:
-            replica.belief = health.suspected(replica.belief, self._clock())
-
-    def report_probe(self, replica: Replica, fault: Fault, reason: str) -> None:
-        """What a probe said of the replica; Fault.NONE is a good probe."""
-        now, belief = self._clock(), replica.belief
-        if fault is Fault.NONE:
-            replica.belief = health.after_good_probe(belief, now, self._settings)
-        elif fault is Fault.SUSPECT:
-            replica.belief = health.after_bad_probe(belief, now, self._settings, reason)
-        else:
-            replica.belief = health.after_lost_connection(belief, now, self._settings, reason)
-
-    def seconds_until_probe(self, replica: Replica) -> float:
-        """How long the replica's next probe is away; 0 when it is due."""
-        return max(0.0, replica.belief.next_probe_at - self._clock())
+    A holder has at least `min_share` of the prompt. It wins while it is at most `max_lead` requests busier than the
+    least busy replica with a place. Of several holders the longest prefix wins, of nearly equal ones the least busy.
+    Ties go to the one that has rested longest, then to the first. A full holder is not waited for: the time in the
+    queue is certain, and what a prefix saves is not.
+    """
+    free = [candidate for candidate in usable(candidates, excluded) if candidate.in_flight < candidate.limit]
+    if not free:
+        return None
+    if holders := _holders(free, prompt_tokens, settings):
+        longest = max(candidate.held_tokens for candidate in holders)
+        return Choice(_least_busy(c for c in holders if c.held_tokens >= NEARLY * longest).name, "affinity")
+    return Choice(_least_busy(free).name, "load")
 
 
-def _candidate(replica: Replica) -> Candidate:
-    ready = replica.belief.state is State.READY
-    return Candidate(replica.name, ready, replica.in_flight, replica.last_leased)
+def load(candidate: Candidate) -> float:
+    """How busy a replica is, in requests: those in flight, their tokens, and the correction."""
+    return candidate.in_flight + candidate.in_flight_tokens / TOKENS_PER_REQUEST + _correction(candidate)
+
+
+def _correction(candidate: Candidate) -> float:
+    """What the engine says of itself, in requests.
+
+    More requests wait in its queue than we have sent: the rest is from clients that do not come through us. And from
+    KV_COMFORT to a full cache the weight grows from nothing to the whole correction.
+    """
+    foreign = max(0.0, candidate.waiting - candidate.in_flight)
+    cramped = max(0.0, candidate.kv_usage - KV_COMFORT) / (1 - KV_COMFORT)
+    return min(MAX_CORRECTION, foreign + MAX_CORRECTION * cramped)
+
+
+def _holders(free: Collection[Candidate], prompt_tokens: int, settings: Affinity) -> list[Candidate]:
+    """Who holds enough of the prompt and is not too far ahead in requests.
+
+    Requests alone are compared, not their tokens: a conversation's own long prompts must not drive it away from its
+    cache, where they cost little.
+    """
+    enough = max(1.0, settings.min_share * prompt_tokens)
+    bound = min(map(_requests, free)) + settings.max_lead
+    return [candidate for candidate in free if candidate.held_tokens >= enough and _requests(candidate) <= bound]
+
+
+def _requests(candidate: Candidate) -> float:
+    return candidate.in_flight + _correction(candidate)
+
+
+def _least_busy(candidates: Iterable[Candidate]) -> Candidate:
+    return min(candidates, key=lambda candidate: (load(candidate), candidate.last_leased))

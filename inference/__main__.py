@@ -1,4 +1,4 @@
-"""python -m inference: serve a profile, show the command it stands for, list the profiles, set up nginx.
+"""python -m inference: serve a profile, show the command it stands for, list the profiles, set up nginx, drain.
 
 Each subcommand is one line in COMMANDS and a function from its arguments to an exit code. A mistake of the operator
 is one message on standard error and exit code 2, as argparse does it.
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from inference import launcher, site
+from inference import drain_command, launcher, site
 from inference.command import KEY_VARIABLE, Placement, build_command, model_folder, render
 from inference.errors import InferenceError
 from inference.profile import Profile, load_profile, profile_names
@@ -54,6 +54,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "command": (command, "print the command that serve executes"),
     "profiles": (profiles, "list the profiles"),
     "nginx": (site.main, "write the configuration of the nginx in front of the replicas"),
+    "drain": (drain_command.main, "take a replica out of service without losing a request"),
 }
 
 

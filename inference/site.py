@@ -3,6 +3,7 @@
 Decides ports, replicas, monitoring networks and the limits that come from the profile, and prints them as one file,
 `site.conf`. Rendering is pure: the same Site gives the same text, so the committed site of the compose file can be
 compared with it. `prepare_prefix` makes a folder that nginx can be started in.
+The servers of the balanced port stand apart, in `marks/`, where `python -m inference drain` marks them.
 """
 
 import argparse
@@ -17,13 +18,13 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inference.errors import InferenceError
+from inference.marks import MARKS_DIR, RUNTIME_DIR, SERVERS_FILE, write_servers
 from inference.nginx_keys import parse_client_keys, parse_engine_key, write_client_keys, write_engine_key
 from inference.profile import load_profile
 
 STATIC_FILES = Path(__file__).parent / "nginx"
 SITE_FILE = "site.conf"
 KEYS_DIR = "keys"
-RUNTIME_DIR = "runtime"
 
 # A name or an IPv4 address, or an IPv6 address in brackets; then the port.
 _ENGINE = re.compile(r"(?P<host>[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})")
@@ -92,10 +93,12 @@ _SITE = """\
 #   keepalive_timeout  after which they are closed. Default: 60s. Stated because it has to be shorter than vLLM's
 #               VLLM_HTTP_TIMEOUT_KEEP_ALIVE (75 s in the profiles): a request sent on a connection that the engine is
 #               just closing is lost, and a POST is not sent again.
+#
+# The servers are included, because they change while nginx runs: `python -m inference drain` marks one as `down`.
 upstream balanced {{
     zone balanced 256k;
     least_conn;
-{servers}
+    include {servers_file};
     keepalive 64;
     keepalive_timeout 60s;
 }}
@@ -152,7 +155,7 @@ def render_site(site: Site) -> str:
     replicas = list(enumerate(site.engines))
     host = f"[{site.host}]" if site.host.version == 6 else str(site.host)
     return _SITE.format(
-        servers="\n".join(f"    server {engine} max_fails=2 fail_timeout=10s;" for _, engine in replicas),
+        servers_file=f"{MARKS_DIR}/{SERVERS_FILE}",
         groups="\n\n".join(_GROUP.format(index=index, engine=engine) for index, engine in replicas),
         listen_port=site.listen_port,
         ports="\n".join(f"    {site.replica_ports[index]} replica_{index};" for index, _ in replicas),
@@ -169,7 +172,7 @@ def prepare_prefix(prefix: Path, site: Site) -> None:
     """Make `prefix` a folder to start nginx in, but for the keys, which `nginx_keys` writes into its `keys/`.
 
     The static files are copied: an nginx that is reloaded must not pick up half of a checkout. Files of an earlier
-    version are removed; keys and what nginx wrote stay.
+    version are removed; keys, marks and what nginx wrote stay.
     """
     prefix.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(STATIC_FILES / "nginx.conf", prefix / "nginx.conf")
@@ -177,6 +180,7 @@ def prepare_prefix(prefix: Path, site: Site) -> None:
     shutil.copytree(STATIC_FILES / "conf.d", prefix / "conf.d")
     (prefix / SITE_FILE).write_text(render_site(site))
     (prefix / KEYS_DIR).mkdir(mode=0o700, exist_ok=True)
+    write_servers(prefix, site.engines)
     (prefix / RUNTIME_DIR).mkdir(exist_ok=True)
 
 
@@ -192,10 +196,14 @@ def main(argv: Sequence[str]) -> int:
             raise SiteInvalid("without --out there is only --engine ..., which prints the site")
         sys.stdout.write(render_site(site))
         return 0
+    if args.no_site and site is None:
+        raise SiteInvalid("--no-site is for --engine: it leaves all but the servers of the balanced port alone")
     if site is None and keys is None and engine_key is None:
         raise SiteInvalid("nothing to write: give --engine, --keys-file or --engine-key-file")
     # Everything is checked by now: a mistake leaves the folder as it was.
-    if site is not None:
+    if site is not None and args.no_site:
+        write_servers(args.out, site.engines)
+    elif site is not None:
         prepare_prefix(args.out, site)
     if keys is not None:
         write_client_keys(args.out / KEYS_DIR, keys)
@@ -214,6 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--out", type=Path, metavar="DIR", help="the folder: nginx's prefix")
     add("--engine", action="append", default=[], metavar="HOST:PORT", help="a replica's vLLM; repeat, replica 0 first")
+    add("--no-site", action="store_true", help="of --engine write only marks/: the rest is mounted from elsewhere")
     add("--host", help="address to listen on (default: 127.0.0.1)")
     add("--listen-port", type=int, help="the balanced port (default: 8080)")
     add("--replica-port", type=int, help="port of replica 0, the others follow (default: 8081)")

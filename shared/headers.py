@@ -17,5 +17,17 @@ REPLICA = "x-scout-replica"
 ACCEL_BUFFERING = "x-accel-buffering"
 """`no` tells an nginx in front of us to pass a stream on as it comes."""
 
+UPSTREAM_CONNECT = "x-upstream-connect"
+"""On nginx's own errors: the seconds that connecting to the engine took, "-" where it could not be connected to."""
+
+DEADLINE_MS = "x-scout-deadline-ms"
+"""A client's own deadline for the whole answer, in milliseconds. It can only shorten ours."""
+
+PRIORITY = "x-scout-priority"
+"""`batch` lets interactive requests pass in the queue; `interactive` is what a route has anyway."""
+
+RESUMED = "x-scout-resumed"
+"""In the last chunks of a stream: how often it was carried on by another replica. Absent means never."""
+
 EXPOSED = (REQUEST_ID, RETRY_AFTER, SHOULD_RETRY, SERVED_BY, REPLICA)
 """What a browser's script may read across origins."""

@@ -11,16 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from gateway.api.body import check, read_json
+from gateway.api.call import call_of
 from gateway.api.docs import ERRORS, json_body
-from gateway.api.request_id import request_id
 from gateway.api.responses import Presence, StreamResponse
 from gateway.api.state import TheGateway, TheTasks
-from gateway.chat import Call, Question, Streamed, complete
+from gateway.chat import Question, Streamed, complete
 from gateway.dealership.prompt import conversation
 from gateway.errors import InvalidField
 from gateway.settings import Chat, Limits
 from gateway.wire.text import TextEncoder
-from shared import headers
 
 
 class ChatMessage(BaseModel):
@@ -64,8 +63,7 @@ def routes(limits: Limits, chat: Chat, model: str) -> APIRouter:
                 stream=True,
             )
 
-        call = Call("chat", request_id(request.scope), request.headers.get(headers.AUTHORIZATION), read)
-        answer = await presence.needed_for(complete(gateway, call))
+        answer = await presence.needed_for(complete(gateway, call_of(request, "chat", chat, read)))
         return StreamResponse(cast(Streamed, answer), TextEncoder(), tasks)  # a stream is what `read` asks for
 
     return router

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
+from gateway.api.admin import shown
 from gateway.api.state import TheGateway
 from gateway.metrics import Metrics
 
@@ -22,20 +23,14 @@ def routes(metrics: Metrics) -> APIRouter:
 
     @router.get("/readyz", summary="200 while at least one replica takes traffic, else 503; why is in the body")
     async def readyz(gateway: TheGateway) -> JSONResponse:
-        pool = gateway.attempts.pool
-        now = gateway.clock()
-        replicas = [
-            {
-                "name": replica.name,
-                "state": replica.belief.state,
-                "reason": replica.belief.reason,
-                "since_s": round(now - replica.belief.since, 1),
-                "in_flight": replica.in_flight,
-            }
-            for replica in pool.replicas
-        ]
-        status = "ready" if pool.ready else "not ready"
-        return JSONResponse({"status": status, "replicas": replicas}, 200 if pool.ready else 503)
+        ready = gateway.pool.ready and not gateway.ending.begun
+        body = {
+            "status": "draining" if gateway.ending.begun else "ready" if ready else "not ready",
+            "replicas": shown(gateway.pool, gateway.clock()),
+            "site": {"down": gateway.pool.site.down, "reason": gateway.pool.site.text},
+            "link": gateway.paths(),
+        }
+        return JSONResponse(body, 200 if ready else 503)
 
     @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
     async def scrape(request: Request) -> Response:

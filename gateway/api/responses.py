@@ -63,6 +63,10 @@ class Presence:
             if self._watcher is not None:
                 self._watcher.cancel()
 
+    def expire(self) -> None:
+        """Cancels the work: the client is there, and does not take what it is sent."""
+        self._scope.reschedule(0)
+
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
@@ -105,6 +109,7 @@ class StreamResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             presence = Presence(receive, self._tasks)
+            self._relay.on_overdue = presence.expire
             await presence.needed_for(self._send(send, presence))
         except ClientGone:
             pass  # the relay books it when it is closed before its end

@@ -7,7 +7,6 @@ between: on a replica's own port its 502 means that the engine cannot be reached
 from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
 from pydantic_core import from_json
 
 from gateway.errors import (
@@ -21,6 +20,7 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.ports import AttemptFailed, Fault
+from gateway.upstreams.http1 import ConnectFailed, Disconnected
 
 MAX_MESSAGE_CHARS = 1000  # of the engine's explanation why it refuses a request; it may quote the request
 MAX_RETRY_AFTER_S = 60  # the official clients do not wait longer
@@ -33,16 +33,19 @@ FAULTY = "The model server answered with a fault of its own. Try again."
 def from_exception(error: Exception) -> AttemptFailed:
     """The most specific match first. Timeouts of a whole attempt are not here: the attempt's owner has them."""
     detail = f"{type(error).__name__}: {error}"
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return AttemptFailed(UpstreamUnavailable(UNREACHABLE, retry_after_s=2, detail=detail), Fault.UNREACHABLE)
-    # A server that closes an idle connection just when we use it looks like this too: no proof that it is gone.
-    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | aiohttp.ClientPayloadError):
-        return AttemptFailed(UpstreamUnavailable(BROKEN_OFF, detail=detail), Fault.SUSPECT)
+    if isinstance(error, ConnectFailed):
+        gone = UpstreamUnavailable(UNREACHABLE, retry_after_s=2, detail=detail)
+        return AttemptFailed(gone, Fault.UNREACHABLE, reached=False)
+    if isinstance(error, Disconnected):
+        return AttemptFailed(UpstreamUnavailable(BROKEN_OFF, detail=detail), Fault.SUSPECT, cut=True)
     return AttemptFailed(UpstreamProtocolError(FAULTY, detail=detail), Fault.SUSPECT)
 
 
-def from_status(status: int, body: bytes, retry_after: str | None) -> AttemptFailed:
-    """An answer that is not 200, told by its status and, where it is about the request, by its error object."""
+def from_status(status: int, body: bytes, retry_after: str | None, connected: str | None = None) -> AttemptFailed:
+    """An answer that is not 200, told by its status and, where it is about the request, by its error object.
+
+    `connected` is nginx's word on a 502: how long connecting to the engine took, or "-" where it could not.
+    """
     explanation = _error_object(body)
     message = explanation.get("message")
     said = message[:MAX_MESSAGE_CHARS] if isinstance(message, str) else ""
@@ -54,12 +57,14 @@ def from_status(status: int, body: bytes, retry_after: str | None) -> AttemptFai
         return AttemptFailed(error, Fault.NONE)
     if status in (429, 503):
         busy = Overloaded("The model is busy. Try again later.", retry_after_s=_seconds(retry_after), detail=detail)
-        return AttemptFailed(busy, Fault.NONE)
+        return AttemptFailed(busy, Fault.BUSY)
     if status in (401, 403):
         refused = UpstreamUnavailable(UNREACHABLE, detail=f"{detail}: the key towards on-prem is refused")
         return AttemptFailed(refused, Fault.UNREACHABLE)
     if status == 502:
-        return AttemptFailed(UpstreamUnavailable(UNREACHABLE, retry_after_s=2, detail=detail), Fault.UNREACHABLE)
+        # nginx says so when it cannot connect, and when the engine dies over the request.
+        gone = UpstreamUnavailable(UNREACHABLE, retry_after_s=2, detail=detail)
+        return AttemptFailed(gone, Fault.UNREACHABLE, cut=connected not in (None, "", "-"))
     if status == 504:
         return AttemptFailed(UpstreamTimeout("The model did not answer in time.", detail=detail), Fault.SUSPECT)
     if status == 500:

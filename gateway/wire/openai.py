@@ -1,7 +1,7 @@
 """OpenAI's dialect: the stream of chunks, and the error object in a body or in a stream.
 
-Chunks pass through as the bytes in which they came. One thing is taken out: the usage chunk, which we always ask for
-and many clients cannot read (they index `choices[0]`), unless this client asked for it too.
+Chunks pass through as the bytes in which they came. What we asked for and this client did not is taken out: the usage
+chunk, which many clients cannot read (they index `choices[0]`), and the token ids.
 """
 
 import json
@@ -30,20 +30,46 @@ def error_body(error: GatewayError, request_id: str) -> bytes:
     return json.dumps({"error": detail}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def without_ids(raw: bytes) -> bytes:
+    """The event without the token ids that we asked for and the client did not.
+
+    Cut out of the bytes, since there is one event for each token. In JSON text a quote inside a string is escaped, so
+    these keys cannot be met inside of one.
+    """
+    for key in _IDS:
+        start = raw.find(key)
+        if start >= 0:
+            end = raw.index(b"]", start) + 1
+            raw = raw[:start] + raw[end:]
+    return raw.replace(_PROMPT_TEXT, b"", 1) if _PROMPT_TEXT in raw else raw
+
+
+_IDS = (b',"token_ids":[', b',"prompt_token_ids":[')
+_PROMPT_TEXT = b',"prompt_text":null'
+
+
 class OpenAiEncoder:
     """Server-sent events as OpenAI's clients read them."""
 
     content_type = CONTENT_TYPE
 
-    def __init__(self, request_id: str, *, wants_usage: bool) -> None:
+    def __init__(self, request_id: str, *, wants_usage: bool, wants_ids: bool = False) -> None:
         self._request_id = request_id
         self._wants_usage = wants_usage
+        self._wants_ids = wants_ids
 
     def encode(self, chunks: Sequence[Chunk]) -> bytes:
         """The bytes to send for these chunks; b"" if there is nothing to say."""
-        if self._wants_usage:
-            return b"".join([chunk.raw for chunk in chunks])
-        return b"".join([chunk.raw for chunk in chunks if not (chunk.usage is not None and not chunk.body["choices"])])
+        if len(chunks) == 1:  # which is what a stream at the pace of a model has
+            return self._event(chunks[0])
+        return b"".join([self._event(chunk) for chunk in chunks])
+
+    def _event(self, chunk: Chunk) -> bytes:
+        if chunk.usage is not None and not chunk.choices and not self._wants_usage:
+            return b""
+        if self._wants_ids or not (chunk.token_ids or chunk.prompt_token_ids):
+            return chunk.raw
+        return without_ids(chunk.raw)
 
     def end(self) -> bytes:
         """What closes a whole answer."""

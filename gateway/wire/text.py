@@ -17,13 +17,7 @@ class TextEncoder:
 
     def encode(self, chunks: Sequence[Chunk]) -> bytes:
         """The text that these chunks add."""
-        parts = [
-            choice["delta"].get("content") or ""
-            for chunk in chunks
-            for choice in chunk.body.get("choices", ())
-            if choice["index"] == 0 and choice.get("delta")
-        ]
-        return "".join(parts).encode("utf-8", "replace")
+        return "".join([chunk.text for chunk in chunks]).encode("utf-8", "replace")
 
     def end(self) -> bytes:
         """A whole text simply ends."""

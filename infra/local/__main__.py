@@ -1,4 +1,4 @@
-"""Command line of the local stack: `./scout up`, `down`, `status`, `logs` and `chat` end here."""
+"""Command line of the local stack: `./scout up`, `down`, `restart`, `status`, `logs` and `chat` end here."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ from infra.local.complaint import complain
 from infra.local.down import down
 from infra.local.logs import show
 from infra.local.plan import plan
+from infra.local.restart import restart
 from infra.local.settings import BadSettings, StackSettings, from_environment
 from infra.local.state import StateDir
 from infra.local.status import status
@@ -47,6 +48,9 @@ def _run(arguments: argparse.Namespace, settings: StackSettings, state: StateDir
             return up(settings, state, console, detach=arguments.detach)
         case "down":
             return down(state, console)
+        case "restart":
+            within_s = settings.start_timeout_s
+            return restart(state, console, arguments.names, rolling=arguments.rolling, within_s=within_s)
         case "status":
             return status(state, console)
         case "chat":
@@ -77,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         "--no-restart", dest="restart", action="store_false", default=None, help="leave a service dead that dies"
     )
     commands.add_parser("down", help="end the stack")
+    again = commands.add_parser("restart", help="restart all replicas, or what is named")
+    again.add_argument("--rolling", action="store_true", help="replicas one at a time, each drained first")
+    again.add_argument("names", nargs="*", metavar="NAME", help="replica-0, nginx, gateway")
     commands.add_parser("status", help="show each process; exit code 0 only when the stack is up")
     logs = commands.add_parser("logs", help="show the last lines of all logs, or of one")
     logs.add_argument("name", nargs="?", help="replica-0, nginx, gateway, supervisor, guard, setup")

@@ -9,9 +9,10 @@ from infra.local.state import write_whole
 
 def ensure_keys(files: KeyFiles) -> None:
     """Make the keys that are missing; existing ones stay, so that a client's key outlives a restart."""
-    for path, prefix in ((files.clients, "sk-scout-"), (files.onprem, "sk-onprem-"), (files.engine, "sk-engine-")):
+    each = {"scout": files.clients, "admin": files.admin, "onprem": files.onprem, "engine": files.engine}
+    for whose, path in each.items():
         if not path.exists():
-            write_whole(path, f"{prefix}{secrets.token_urlsafe(24)}\n", mode=0o600)
+            write_whole(path, f"sk-{whose}-{secrets.token_urlsafe(24)}\n", mode=0o600)
 
 
 def first_key(path: Path) -> str:

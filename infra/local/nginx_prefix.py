@@ -6,6 +6,7 @@ import stat
 import subprocess
 from pathlib import Path
 
+from inference.marks import MARKS_DIR
 from infra.local.plan import NOBODY, nginx_prefix, nginx_site
 from infra.local.settings import NginxAccount, StackSettings
 from infra.local.state import StateDir
@@ -26,6 +27,8 @@ def account_for(state_dir: Path) -> NginxAccount:
 def prepare(settings: StackSettings) -> None:
     """Write the prefix and give it to the account that nginx runs as. Raises `PrefixFailed`."""
     prefix = nginx_prefix(settings.state_dir)
+    # Marks of a drain outlive nginx, but not the stack: its new gateway knows of none.
+    shutil.rmtree(prefix / MARKS_DIR, ignore_errors=True)
     done = subprocess.run(
         nginx_site(settings), cwd=settings.root, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )

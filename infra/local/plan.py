@@ -27,6 +27,7 @@ class KeyFiles(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     clients: Path
+    admin: Path
     onprem: Path
     engine: Path
 
@@ -51,7 +52,9 @@ class Service(BaseModel):
 
 def key_files(state_dir: Path) -> KeyFiles:
     keys = state_dir / "keys"
-    return KeyFiles(clients=keys / "api-keys", onprem=keys / "onprem-keys", engine=keys / "engine-key")
+    return KeyFiles(
+        clients=keys / "api-keys", admin=keys / "admin-keys", onprem=keys / "onprem-keys", engine=keys / "engine-key"
+    )
 
 
 def nginx_prefix(state_dir: Path) -> Path:
@@ -131,6 +134,7 @@ def _gateway(settings: StackSettings, keys: KeyFiles) -> Service:
             SCOUT_PORT=str(settings.gateway_port),
             SCOUT_REPLICA_URLS=",".join(settings.replica_urls),
             SCOUT_API_KEYS_FILE=str(keys.clients),
+            SCOUT_ADMIN_KEYS_FILE=str(keys.admin),
         ),
         # nginx may accept two keys while they are being changed; the gateway sends one.
         secrets={"SCOUT_ONPREM_KEY": keys.onprem},

@@ -24,7 +24,10 @@ KILL_WAIT_S = 5.0
 # What outlives its leader, vLLM's engine mostly, is idle by then.
 ORPHAN_GRACE_S = 2.0
 # Secrets of the user's own shell must not compete with those the plan gives.
-NOT_INHERITED = ("SCOUT_API_KEYS", "SCOUT_API_KEYS_FILE", "SCOUT_ONPREM_KEY", "SCOUT_ONPREM_KEY_FILE", "VLLM_API_KEY")
+NOT_INHERITED = (
+    *("SCOUT_API_KEYS", "SCOUT_API_KEYS_FILE", "SCOUT_ADMIN_KEYS", "SCOUT_ADMIN_KEYS_FILE"),
+    *("SCOUT_ONPREM_KEY", "SCOUT_ONPREM_KEY_FILE", "VLLM_API_KEY"),
+)
 ENDED = ("Z", "X")  # zombie, dead: see proc(5)
 
 

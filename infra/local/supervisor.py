@@ -106,7 +106,8 @@ class Supervisor:
         before, self._phase = self._phase, phase_of(self._phase, [running.stage for running in self._running])
         if before is Phase.STARTING and self._phase is Phase.READY:
             keys = self._state.keys
-            text = render(self._settings, first_key(keys.clients), first_key(keys.onprem), first_key(keys.engine))
+            each = (first_key(path) for path in (keys.clients, keys.admin, keys.onprem, keys.engine))
+            text = render(self._settings, *each)
             write_whole(self._state.env, text, mode=0o600)
             say("the stack is ready")
         late = time.monotonic() - self._began > self._settings.start_timeout_s

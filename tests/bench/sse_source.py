@@ -25,9 +25,9 @@ import uvloop
 STAMP = slice(16, 36)
 """Where in an event's data the time of its writing stands: nanoseconds of the monotonic clock, 20 digits."""
 
-_WORDS = (" The", " hybrid", " SUV", " has", " a", " towing", " package", ",", " heated", " seats")
+WORDS = (" The", " hybrid", " SUV", " has", " a", " towing", " package", ",", " heated", " seats")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_HEAD = (
+STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ndate: Mon, 02 Nov 2026 09:00:00 GMT\r\nserver: uvicorn\r\n"
     b"content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
 )
@@ -75,7 +75,7 @@ class Script:
     """The events of every answer, prepared once."""
 
     first: tuple[bytes, bytes] = field(default_factory=lambda: _event({"role": "assistant", "content": ""}, None))
-    middle: list[tuple[bytes, bytes]] = field(default_factory=lambda: [_event({"content": w}, None) for w in _WORDS])
+    middle: list[tuple[bytes, bytes]] = field(default_factory=lambda: [_event({"content": w}, None) for w in WORDS])
     last: tuple[bytes, bytes] = field(default_factory=lambda: _event({"content": ""}, "stop"))
     end: bytes = b"%x\r\n" % len(_DONE) + _DONE + b"\r\n0\r\n\r\n"
 
@@ -119,10 +119,15 @@ class Connection(asyncio.Protocol):
         if len(self._inbox) < body_end:
             return
         request, self._inbox = self._inbox[:body_end], self._inbox[body_end:]
-        if request.startswith(b"GET "):
-            self._tell(request.split(b" ", 2)[1].decode())
+        method, target, _ = request.split(b" ", 2)
+        if method == b"GET":
+            self._tell(target.decode())
         else:
-            self._answer(Pace(**json.loads(request[head_end + 4 :])["pace"]))
+            self._take(target, request[head_end + 4 :])
+
+    def _take(self, target: bytes, body: bytes) -> None:
+        """A POST has come in whole. `target`: its path."""
+        self._answer(Pace(**json.loads(body)["pace"]))
 
     def _tell(self, target: str) -> None:
         path, _, tag = target.partition("?")
@@ -132,8 +137,11 @@ class Connection(asyncio.Protocol):
             "/closed": lambda: self._sightings.closed.get(tag),
         }
         body = json.dumps(answers[path]()).encode()
+        self._write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+
+    def _write(self, data: bytes) -> None:
         assert self._transport is not None
-        self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        self._transport.write(data)
 
     def _answer(self, pace: Pace) -> None:
         self._pace, self._index = pace, 0
@@ -144,8 +152,7 @@ class Connection(asyncio.Protocol):
             self._begin()
 
     def _begin(self) -> None:
-        assert self._transport is not None
-        self._transport.write(_HEAD)
+        self._write(STREAM_HEAD)
         self._started = self._loop.time()
         self._plan_next()
 
@@ -153,22 +160,29 @@ class Connection(asyncio.Protocol):
         assert self._pace is not None
         if self._pace.gap_s:
             # From the start of the answer, not from the last event: a late event does not delay the later ones.
-            due = self._started + self._pace.first_s + self._index * self._pace.gap_s
-            self._next = self._loop.call_at(due, self._send)
+            self._next = self._loop.call_at(self._started + self._due_s(self._pace, self._index), self._send)
         else:
             self._next = self._loop.call_soon(self._send)
 
+    def _due_s(self, pace: Pace, index: int) -> float:
+        """When the event at `index` is due, from the start of the answer."""
+        return pace.first_s + index * pace.gap_s
+
     def _send(self) -> None:
-        assert self._pace is not None and self._transport is not None
-        before, after = self._script.part(self._index, self._pace.chunks)
+        assert self._pace is not None
+        event = self._event(self._index, self._pace.chunks)
         self._index += 1
-        stamped = b"%b%020d%b" % (before, time.monotonic_ns(), after)
+        self._write(event)
         if self._index < self._pace.chunks:
-            self._transport.write(stamped)
             self._plan_next()
         else:
-            self._transport.write(stamped + self._script.end)
             self._pace = self._next = None
+
+    def _event(self, index: int, chunks: int) -> bytes:
+        """What to write for the event at `index` of an answer of `chunks` events; the end goes with the last."""
+        before, after = self._script.part(index, chunks)
+        stamped = b"%b%020d%b" % (before, time.monotonic_ns(), after)
+        return stamped if index < chunks - 1 else stamped + self._script.end
 
 
 async def serve() -> None:

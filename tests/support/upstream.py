@@ -1,8 +1,9 @@
 """A scriptable upstream on a real port: it does what a replica behind nginx may, and what vLLM will not do on command.
 
 Every chat completion takes the next act from the script, or a short whole answer when the script is empty. Acts write
-to the socket themselves, so they can stop at any byte. `/health` and `/v1/models` answer as a ready replica does until
-told otherwise.
+to the socket themselves, so they can stop at any byte. `/health`, `/metrics` and `/v1/models` answer as a ready replica
+does until told otherwise. A completion whose request id begins with "canary-" is a probe: it takes nothing from the
+script and does not stand among the exchanges.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ class Exchange:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     client_left: asyncio.Event = field(default_factory=asyncio.Event)
+    on_served: Callable[[], None] = lambda: None
 
     @property
     def json(self) -> Any:
@@ -36,6 +38,7 @@ class Exchange:
         await self.writer.drain()
 
     async def start_stream(self) -> None:
+        self.on_served()
         await self.send(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
         )
@@ -49,6 +52,8 @@ class Exchange:
     async def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         fields = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        if status == 200:
+            self.on_served()
         await self.send(f"HTTP/1.1 {status} Scripted\r\n{head}\r\n".encode() + body)
 
     def reset(self) -> None:
@@ -157,8 +162,17 @@ async def _answer_by_default(exchange: Exchange) -> None:
         await exchange.answer(200, completion("Hello there."))
 
 
+async def _answer_canary(exchange: Exchange) -> None:
+    await exchange.answer(200, completion("."))
+
+
 class ScriptedUpstream:
-    """The server. `exchanges` are the chat completions that came; `probes` counts the others."""
+    """The server. `exchanges` are the chat completions that came; `probes` counts the GETs, `canaries` the canaries.
+
+    `running`, `waiting`, `kv_usage` (0 to 1) and `generated` are what /metrics says, `metrics_status` how. Each
+    completion that is answered 200 adds `tokens_per_completion` to `generated` as its answer starts. `canary` replaces
+    the answer to canaries.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -167,6 +181,14 @@ class ScriptedUpstream:
         self.health = 200
         self.models = (MODEL,)
         self.refuses_key = False
+        self.metrics_status = 200
+        self.running = 0.0
+        self.waiting = 0.0
+        self.kv_usage = 0.0
+        self.generated = 0.0
+        self.tokens_per_completion = 1
+        self.canary: Act | None = None
+        self.canaries = 0
         self._script: list[Act] = []
         self._arrived = asyncio.Condition()
         self._server: asyncio.Server | None = None
@@ -209,10 +231,17 @@ class ScriptedUpstream:
             self.probes += 1
             await self._answer_probe(exchange)
             return
+        exchange.on_served = self._count_tokens
+        if exchange.headers.get("x-request-id", "").startswith("canary-"):
+            self.canaries += 1
+            await self._act(self.canary or _answer_canary, exchange)
+            return
         async with self._arrived:
             self.exchanges.append(exchange)
             self._arrived.notify_all()
-        act = self._script.pop(0) if self._script else _answer_by_default
+        await self._act(self._script.pop(0) if self._script else _answer_by_default, exchange)
+
+    async def _act(self, act: Act, exchange: Exchange) -> None:
         watcher = asyncio.get_running_loop().create_task(_watch(exchange))
         try:
             await act(exchange)
@@ -221,14 +250,32 @@ class ScriptedUpstream:
             with suppress(asyncio.CancelledError):
                 await watcher
 
+    def _count_tokens(self) -> None:
+        self.generated += self.tokens_per_completion
+
     async def _answer_probe(self, exchange: Exchange) -> None:
         if exchange.path == "/health":
             await exchange.answer(self.health, b"")
         elif self.refuses_key:
             await status(401)(exchange)
+        elif exchange.path == "/metrics":
+            await exchange.answer(self.metrics_status, self._metrics().encode(), {"content-type": "text/plain"})
         else:
             listed = [{"id": name, "object": "model"} for name in self.models]
             await exchange.answer(200, json.dumps({"object": "list", "data": listed}).encode())
+
+    def _metrics(self) -> str:
+        """As vLLM 0.32 writes it, with a neighbour whose name begins like one that is wanted."""
+        labels = f'engine="0",model_name="{MODEL}"'
+        return (
+            "# HELP vllm:num_requests_running Number of requests in model execution batches.\n"
+            "# TYPE vllm:num_requests_running gauge\n"
+            f"vllm:num_requests_running{{{labels}}} {float(self.running)}\n"
+            f"vllm:num_requests_waiting{{{labels}}} {float(self.waiting)}\n"
+            f'vllm:num_requests_waiting_by_reason{{{labels},reason="capacity"}} {float(self.waiting)}\n'
+            f"vllm:kv_cache_usage_perc{{{labels}}} {float(self.kv_usage)}\n"
+            f"vllm:generation_tokens_total{{{labels}}} {float(self.generated)}\n"
+        )
 
 
 async def _read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
-from gateway.settings import ENVIRONMENT, Topology
+from gateway.configuration import ENVIRONMENT
+from gateway.settings import Topology
 from inference.profile import load_profile, profile_names
 from infra.checks.suites import suites
 from infra.local.settings import VARIABLES

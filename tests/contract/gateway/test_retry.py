@@ -150,7 +150,7 @@ async def test_the_clients_request_reaches_the_replica_unchanged(
 ) -> None:
     first, _ = upstreams
     first.script(whole_stream("a"))
-    extras = {"min_tokens": 3, "vllm_xargs": {"deep": [1, {"x": None}]}, "seed": 7, "emoji": "\N{AUTOMOBILE}é"}
+    extras = {"min_tokens": 3, "x_other": {"deep": [1, {"x": None}]}, "seed": 7, "emoji": "\N{AUTOMOBILE}é"}
     async with gateway_over(first) as front:
         await front.ask(stream=True, stream_options={"continuous_usage_stats": False}, **extras)
         await front.ask(**extras)

@@ -160,7 +160,9 @@ def test_a_prefix_is_complete_and_its_secrets_are_its_owners_alone() -> None:
     with running_edge(engines=ENGINES) as edge:
         copied = {path.relative_to(edge.prefix) for path in edge.prefix.rglob("*.conf")}
         static = {path.relative_to(STATIC_FILES) for path in STATIC_FILES.rglob("*.conf")}
-        assert copied == static - {Path("site.onprem.conf")} | {Path("site.conf"), Path("keys/engine-key.conf")}
+        assert copied == static - {Path("site.onprem.conf")} | {Path("site.conf"), Path("keys/engine-key.conf")} | {
+            Path("marks/balanced.conf")
+        }
         assert stat.S_IMODE((edge.prefix / "keys").stat().st_mode) == 0o700
         for secret in (edge.prefix / "keys").iterdir():
             assert stat.S_IMODE(secret.stat().st_mode) == 0o600

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.__main__ import main
-from gateway.settings import ENVIRONMENT
+from gateway.configuration import ENVIRONMENT
 
 CLIENT_KEY, ONPREM_KEY = "client-key-0123456789", "onprem-key-0123456789"
 

@@ -1,197 +1,225 @@
-"""Which replica serves a request, and that its place is given back however the request ends."""
+"""Which replica serves a request: those that may, load, and affinity within bounds."""
 
 from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.health import State
-from gateway.ports import Fault
-from gateway.routing import Candidate, Pool, Replica, pick
-from gateway.settings import Health
-from tests.unit.gateway.manual_clock import ManualClock
+from gateway.routing import MAX_CORRECTION, TOKENS_PER_REQUEST, Candidate, Choice, load, pick, usable
+from gateway.settings import Affinity
 
-URLS = ("http://site:8081", "http://site:8082", "http://site:8083")
-SETTINGS = Health(ready_interval_s=30, failed_interval_s=1, failures_before_failed=2)
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How fast a busy machine runs an example is no property of ours."""
 
-
-def candidate(name: str, in_flight: int = 0, last_leased: int = 0, *, ready: bool = True) -> Candidate:
-    return Candidate(name, ready, in_flight, last_leased)
-
-
-@pytest.fixture
-def pool(clock: ManualClock) -> Pool:
-    return Pool(URLS, SETTINGS, clock)
+SETTINGS = Affinity(min_share=0.3, max_lead=4)
+PROMPT = 1000
+"""Tokens of the prompt to be placed."""
+OTHER_STATES = [state for state in State if state is not State.READY]
+IDLE = Candidate("", State.READY, 0, 0, limit=10, waiting=0.0, kv_usage=0.0, held_tokens=0, last_leased=0)
 
 
-@pytest.fixture
-def ready_pool(pool: Pool) -> Pool:
-    for replica in pool.replicas:
-        pool.report_probe(replica, Fault.NONE, "")
-    return pool
+def candidate(name: str, in_flight: int = 0, **values: Any) -> Candidate:
+    return replace(IDLE, name=name, in_flight=in_flight, **values)
 
 
-def lease_names(pool: Pool, times: int) -> list[str]:
-    """Enters leases one after the other without leaving any; the names of their replicas."""
-    names = []
-    for _ in range(times):
-        lease = pool.lease()
-        assert lease is not None
-        names.append(lease.__enter__().replica.name)
-    return names
+def chosen(candidates: Collection[Candidate], excluded: Collection[str] = (), bounds: Affinity = SETTINGS) -> str:
+    """`name why`."""
+    choice = pick(iter(candidates), excluded, PROMPT, bounds)
+    return f"{choice.name} {choice.why}" if choice else "nobody"
 
 
 @pytest.mark.parametrize(
-    ("candidates", "excluded", "chosen"),
+    ("candidates", "excluded", "name"),
     [
-        pytest.param([], [], None, id="nobody"),
-        pytest.param([candidate("a", ready=False)], [], None, id="nobody ready"),
+        pytest.param([], [], None, id="nobody there"),
+        pytest.param([candidate("a", state=State.FAILED)], [], None, id="nobody ready"),
         pytest.param([candidate("a")], ["a"], None, id="nobody left"),
+        pytest.param([candidate("a", 3, limit=3)], [], None, id="nobody has a place"),
+        pytest.param([candidate("a", limit=0)], [], None, id="nobody may take any"),
         pytest.param([candidate("a", 2), candidate("b", 1)], [], "b", id="least in flight"),
-        pytest.param([candidate("a", 0, ready=False), candidate("b", 9)], [], "b", id="ready before idle"),
-        pytest.param([candidate("a", 0), candidate("b", 9)], ["a"], "b", id="excluded, however idle"),
-        pytest.param([candidate("a", 1, 7), candidate("b", 1, 3)], [], "b", id="rested longest among equals"),
-        pytest.param([candidate("a", 1, 3), candidate("b", 2, 1)], [], "a", id="in flight counts before rest"),
+        pytest.param([candidate("a", state=State.FAILED), candidate("b", 9)], [], "b", id="ready before idle"),
+        pytest.param([candidate("a"), candidate("b", 9)], ["a"], "b", id="excluded, however idle"),
+        pytest.param([candidate("a", 1, limit=1), candidate("b", 9)], [], "b", id="full, however idle"),
+        pytest.param([candidate("a", 2, limit=3)], [], "a", id="one place left"),
+        pytest.param(
+            [candidate("a", 1, last_leased=7), candidate("b", 1, last_leased=3)], [], "b", id="rested longest"
+        ),
+        pytest.param([candidate("a", 1, last_leased=3), candidate("b", 2)], [], "a", id="load counts before rest"),
         pytest.param([candidate("a"), candidate("b")], [], "a", id="at the start in their order"),
     ],
 )
-def test_pick(candidates: list[Candidate], excluded: Collection[str], chosen: str | None) -> None:
-    picked = pick(iter(candidates), excluded)
-    assert (picked and picked.name) == chosen
+def test_the_least_busy_replica_that_may_take_it_is_picked(
+    candidates: list[Candidate], excluded: Collection[str], name: str | None
+) -> None:
+    assert pick(iter(candidates), excluded, PROMPT, SETTINGS) == (name and Choice(name, "load"))
 
 
-def test_replicas_are_named_by_their_place_in_the_settings(pool: Pool) -> None:
-    assert [(r.name, r.url) for r in pool.replicas] == list(
-        zip(["replica-0", "replica-1", "replica-2"], URLS, strict=True)
-    )
+@pytest.mark.parametrize("state", OTHER_STATES)
+def test_only_ready_replicas_are_usable(state: State) -> None:
+    ready, other = candidate("a"), candidate("b", state=state)
+    assert usable(iter([ready, other]), []) == [ready]
+    assert chosen([replace(ready, in_flight=9), other]) == "a load"
 
 
-def test_no_replica_gets_traffic_before_a_probe_has_succeeded(pool: Pool) -> None:
-    assert not pool.ready
-    assert pool.lease() is None
-    pool.report_probe(pool.replicas[1], Fault.NONE, "")
-    assert pool.ready
-    lease = pool.lease()
-    assert lease is not None
-    assert lease.replica is pool.replicas[1]
+def test_a_full_replica_is_usable_and_an_excluded_one_is_not() -> None:
+    full = candidate("a", 3, limit=3)
+    assert usable([full, candidate("b")], ["b"]) == [full]
 
 
-def test_concurrent_requests_spread_evenly(ready_pool: Pool) -> None:
-    names = lease_names(ready_pool, 7)
-    assert names[:3] == names[3:6] == ["replica-0", "replica-1", "replica-2"]
-    assert [replica.in_flight for replica in ready_pool.replicas] == [3, 2, 2]
-
-
-def test_requests_one_at_a_time_take_turns(ready_pool: Pool) -> None:
-    names = []
-    for _ in range(4):
-        lease = ready_pool.lease()
-        assert lease is not None
-        with lease:
-            names.append(lease.replica.name)
-    assert names == ["replica-0", "replica-1", "replica-2", "replica-0"]
-
-
-def test_the_replica_that_has_become_free_is_next(ready_pool: Pool) -> None:
-    leases = [ready_pool.lease() for _ in range(3)]
-    for lease in leases:
-        assert lease is not None
-        lease.__enter__()
-    middle = leases[1]
-    assert middle is not None
-    middle.__exit__(None, None, None)
-    assert lease_names(ready_pool, 1) == ["replica-1"]
-
-
-def test_excluded_replicas_are_passed_over(ready_pool: Pool) -> None:
-    lease = ready_pool.lease(["replica-0", "replica-2"])
-    assert lease is not None
-    assert lease.replica.name == "replica-1"
-    assert ready_pool.lease([replica.name for replica in ready_pool.replicas]) is None
-
-
-def test_a_lease_counts_only_while_it_is_held(ready_pool: Pool) -> None:
-    lease = ready_pool.lease()
-    assert lease is not None
-    assert lease.replica.in_flight == 0
-    with lease:
-        assert lease.replica.in_flight == 1
-    assert lease.replica.in_flight == 0
-
-
-def test_a_lease_is_given_back_when_the_request_fails(ready_pool: Pool) -> None:
-    lease = ready_pool.lease()
-    assert lease is not None
-    with pytest.raises(RuntimeError), lease:
-        raise RuntimeError
-    assert lease.replica.in_flight == 0
-
-
-def test_a_lease_is_given_back_only_once(ready_pool: Pool) -> None:
-    lease = ready_pool.lease()
-    assert lease is not None
-    with lease:
-        pass
-    lease.__exit__(None, None, None)
-    assert lease.replica.in_flight == 0
-
-
-def test_a_lease_that_was_never_entered_gives_nothing_back(ready_pool: Pool) -> None:
-    lease = ready_pool.lease()
-    assert lease is not None
-    lease.__exit__(None, None, None)
-    assert lease.replica.in_flight == 0
-
-
-def states(pool: Pool) -> list[State]:
-    return [replica.belief.state for replica in pool.replicas]
-
-
-def test_an_unreachable_replica_gets_nothing_more(ready_pool: Pool, clock: ManualClock) -> None:
-    clock.advance(5)
-    lost = ready_pool.replicas[0]
-    ready_pool.report(lost, Fault.UNREACHABLE, "refused")
-    assert states(ready_pool) == [State.FAILED, State.READY, State.READY]
-    assert (lost.belief.reason, lost.belief.since) == ("refused", clock.now)
-    assert "replica-0" not in lease_names(ready_pool, 4)
-
-
-def test_a_suspected_replica_keeps_its_traffic_and_is_probed_now(ready_pool: Pool) -> None:
-    suspect = ready_pool.replicas[0]
-    assert ready_pool.seconds_until_probe(suspect) == 30
-    ready_pool.report(suspect, Fault.SUSPECT, "odd")
-    assert states(ready_pool) == [State.READY] * 3
-    assert ready_pool.seconds_until_probe(suspect) == 0
-
-
-def test_a_request_at_fault_says_nothing_of_the_replica(ready_pool: Pool) -> None:
-    before = ready_pool.replicas[0].belief
-    ready_pool.report(ready_pool.replicas[0], Fault.NONE, "bad request")
-    assert ready_pool.replicas[0].belief == before
+def test_tokens_in_flight_weigh_beside_requests() -> None:
+    few_long, many_short = candidate("a", 1, in_flight_tokens=3 * TOKENS_PER_REQUEST), candidate("b", 3)
+    assert (load(few_long), load(many_short)) == (4.0, 3.0)
+    assert chosen([few_long, many_short]) == "b load"
 
 
 @pytest.mark.parametrize(
-    ("faults", "state"),
+    ("busy", "correction"),
     [
-        pytest.param([Fault.NONE], State.READY, id="good"),
-        pytest.param([Fault.NONE, Fault.SUSPECT], State.READY, id="one slow"),
-        pytest.param([Fault.NONE, Fault.SUSPECT, Fault.SUSPECT], State.FAILED, id="two slow in a row"),
-        pytest.param([Fault.NONE, Fault.SUSPECT, Fault.NONE, Fault.SUSPECT], State.READY, id="slow, not in a row"),
-        pytest.param([Fault.NONE, Fault.UNREACHABLE], State.FAILED, id="gone"),
-        pytest.param([Fault.NONE, Fault.UNREACHABLE, Fault.NONE], State.READY, id="gone and back"),
+        pytest.param(candidate("a", 2, waiting=2.0), 0.0, id="what waits there is ours"),
+        pytest.param(candidate("a", 2, waiting=5.0), 3.0, id="others wait there"),
+        pytest.param(candidate("a", 2, waiting=50.0), MAX_CORRECTION, id="never more than so much"),
+        pytest.param(candidate("a", kv_usage=0.8), 0.0, id="cache in comfort"),
+        pytest.param(candidate("a", kv_usage=0.9), MAX_CORRECTION / 2, id="cache nearly full"),
+        pytest.param(candidate("a", kv_usage=1.0), MAX_CORRECTION, id="cache full"),
+        pytest.param(candidate("a", kv_usage=1.0, waiting=9.0), MAX_CORRECTION, id="both, and no more"),
     ],
 )
-def test_probes_decide_whether_a_replica_is_ready(pool: Pool, faults: list[Fault], state: State) -> None:
-    replica: Replica = pool.replicas[0]
-    for fault in faults:
-        pool.report_probe(replica, fault, "because")
-    assert replica.belief.state is state
+def test_what_the_engine_says_of_itself_corrects(busy: Candidate, correction: float) -> None:
+    assert load(busy) - busy.in_flight == pytest.approx(correction)
 
 
-def test_the_next_probe_comes_nearer_as_time_passes_and_is_never_in_the_past(
-    ready_pool: Pool, clock: ManualClock
+def test_what_the_engine_says_cannot_outweigh_what_we_have_sent() -> None:
+    crowded = candidate("a", 0, waiting=100.0, kv_usage=1.0)
+    assert chosen([crowded, candidate("b", 3)]) == "b load"
+    assert chosen([crowded, candidate("b", 5)]) == "a load"
+
+
+@pytest.mark.parametrize(
+    ("candidates", "expected"),
+    [
+        pytest.param([candidate("a"), candidate("b", held_tokens=900)], "b affinity", id="the holder"),
+        pytest.param([candidate("a"), candidate("b", held_tokens=300)], "b affinity", id="just enough"),
+        pytest.param([candidate("a"), candidate("b", held_tokens=299)], "a load", id="not enough"),
+        pytest.param([candidate("a"), candidate("b", 4, held_tokens=900)], "b affinity", id="busier, in bounds"),
+        pytest.param([candidate("a"), candidate("b", 5, held_tokens=900)], "a load", id="too busy"),
+        pytest.param([candidate("a", 5), candidate("b", 9, held_tokens=900)], "b affinity", id="all are busy"),
+        pytest.param([candidate("a"), candidate("b", 1, limit=1, held_tokens=900)], "a load", id="full"),
+        pytest.param(
+            [candidate("a"), candidate("b", held_tokens=900, state=State.FAILED)], "a load", id="holder not ready"
+        ),
+        pytest.param(
+            [candidate("a"), candidate("b", 1, waiting=5.0, held_tokens=900)], "a load", id="others crowd the holder"
+        ),
+        pytest.param(
+            [candidate("a", 1, limit=1), candidate("b", 6, held_tokens=900), candidate("c", 2)],
+            "b affinity",
+            id="one that has no place bounds nobody",
+        ),
+        pytest.param(
+            [candidate("a"), candidate("b", 3, in_flight_tokens=90_000, held_tokens=900)],
+            "b affinity",
+            id="long prompts do not drive a conversation away",
+        ),
+        pytest.param(
+            [candidate("a", 0, held_tokens=500), candidate("b", 2, held_tokens=900)], "b affinity", id="the longest"
+        ),
+        pytest.param(
+            [candidate("a"), candidate("b", 1, held_tokens=500), candidate("c", 5, held_tokens=900)],
+            "b affinity",
+            id="the longest of those in bounds",
+        ),
+        pytest.param(
+            [candidate("a", 1, held_tokens=810), candidate("b", 2, held_tokens=900)],
+            "a affinity",
+            id="nearly as long and less busy",
+        ),
+        pytest.param(
+            [candidate("a", held_tokens=900, last_leased=2), candidate("b", held_tokens=900, last_leased=1)],
+            "b affinity",
+            id="rested longest among holders",
+        ),
+    ],
+)
+def test_affinity_with_bounded_load(candidates: list[Candidate], expected: str) -> None:
+    assert chosen(candidates) == expected
+
+
+def test_an_excluded_holder_is_passed_over() -> None:
+    assert chosen([candidate("a", 9), candidate("b", held_tokens=900)], ["b"]) == "a load"
+
+
+def test_holding_nothing_is_no_affinity_even_if_any_share_will_do() -> None:
+    assert chosen([candidate("a"), candidate("b")], bounds=Affinity(min_share=0.0)) == "a load"
+
+
+def test_a_prompt_without_tokens_goes_by_load() -> None:
+    assert pick([candidate("a", 1), candidate("b")], [], 0, SETTINGS) == Choice("b", "load")
+
+
+def test_without_a_lead_only_the_least_busy_holder_wins() -> None:
+    bounds = Affinity(max_lead=0)
+    assert chosen([candidate("a"), candidate("b", 1, held_tokens=900)], bounds=bounds) == "a load"
+    assert chosen([candidate("a", 1), candidate("b", 1, held_tokens=900)], bounds=bounds) == "b affinity"
+
+
+def test_concurrent_requests_spread_evenly() -> None:
+    replicas = {name: candidate(name) for name in "abc"}
+    names = []
+    for n in range(7):
+        choice = pick(replicas.values(), [], PROMPT, SETTINGS)
+        assert choice is not None
+        names.append(choice.name)
+        taken = replicas[choice.name]
+        replicas[choice.name] = replace(taken, in_flight=taken.in_flight + 1, last_leased=n + 1)
+    assert names == ["a", "b", "c", "a", "b", "c", "a"]
+
+
+pools = st.lists(
+    st.builds(
+        Candidate,
+        name=st.sampled_from("abcdef"),
+        state=st.sampled_from(State),
+        in_flight=st.integers(0, 12),
+        in_flight_tokens=st.integers(0, 100_000),
+        limit=st.integers(0, 12),
+        waiting=st.floats(0, 200),
+        kv_usage=st.floats(0, 1),
+        held_tokens=st.integers(0, 2000),
+        last_leased=st.integers(0, 50),
+    ),
+    max_size=6,
+    unique_by=lambda candidate: candidate.name,
+)
+affinities = st.builds(Affinity, min_share=st.floats(0, 1), max_lead=st.integers(0, 8))
+
+
+@UNTIMED
+@given(pools, st.sets(st.sampled_from("abcdef")), st.integers(0, 3000), affinities)
+def test_whoever_is_picked_may_take_it_and_somebody_is_if_anybody_may(
+    pool: list[Candidate], excluded: set[str], prompt_tokens: int, bounds: Affinity
 ) -> None:
-    replica = ready_pool.replicas[0]
-    clock.advance(20)
-    assert ready_pool.seconds_until_probe(replica) == 10
-    clock.advance(20)
-    assert ready_pool.seconds_until_probe(replica) == 0
+    choice = pick(pool, excluded, prompt_tokens, bounds)
+    may = {c.name for c in pool if c.state is State.READY and c.name not in excluded and c.in_flight < c.limit}
+    assert choice.name in may if choice else not may
+    assert choice == pick(pool, excluded, prompt_tokens, bounds)
+
+
+@UNTIMED
+@given(pools, st.integers(0, 3000), affinities)
+def test_affinity_never_goes_beyond_the_lead_and_load_never_to_a_busier_one(
+    pool: list[Candidate], prompt_tokens: int, bounds: Affinity
+) -> None:
+    choice = pick(pool, [], prompt_tokens, bounds)
+    free = {c.name: c for c in usable(pool, []) if c.in_flight < c.limit}
+    if choice is None:
+        assert not free
+    elif choice.why == "load":
+        assert load(free[choice.name]) == min(map(load, free.values()))
+    else:
+        lead = free[choice.name].in_flight - min(c.in_flight for c in free.values())
+        assert lead <= bounds.max_lead + MAX_CORRECTION
+        assert free[choice.name].held_tokens >= max(1, bounds.min_share * prompt_tokens)

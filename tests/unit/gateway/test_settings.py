@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import ENVIRONMENT, SettingsError, Topology, describe, load
+from gateway.configuration import ENVIRONMENT, SettingsError, describe, load
+from gateway.settings import Topology
 
 ROOT = Path(__file__).parents[3]
 CLIENT_KEY, ONPREM_KEY = "client-key-0123456789", "onprem-key-0123456789"

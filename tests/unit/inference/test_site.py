@@ -28,12 +28,7 @@ def _directives(text: str) -> list[str]:
 
 def test_each_replica_has_its_port_and_all_share_the_balanced_one() -> None:
     lines = _directives(render_site(Site(engines=THREE, listen_port=9000, replica_port=9100)))
-    assert lines[:6] == [
-        "upstream balanced {",
-        "zone balanced 256k;",
-        "least_conn;",
-        *(f"server {engine} max_fails=2 fail_timeout=10s;" for engine in THREE),
-    ]
+    assert lines[:4] == ["upstream balanced {", "zone balanced 256k;", "least_conn;", "include marks/balanced.conf;"]
     for index, engine in enumerate(THREE):
         at = lines.index(f"upstream replica_{index} {{")
         assert lines[at + 1] == f"server {engine};"
@@ -116,7 +111,19 @@ def test_one_command_writes_a_whole_prefix(tmp_path: Path) -> None:
     assert f"{KEY}$" in (out / "keys" / "keys.map").read_text()
     assert f"Bearer {KEY[::-1]}" in (out / "keys" / "engine-key.conf").read_text()
     assert stat.S_IMODE((out / "keys").stat().st_mode) == 0o700
+    assert "server 127.0.0.1:8091 " in (out / "marks" / "balanced.conf").read_text()
     assert (out / "runtime").is_dir()
+
+
+def test_without_the_site_only_the_servers_of_the_balanced_port_and_the_keys_are_written(tmp_path: Path) -> None:
+    (tmp_path / "clients").write_text(f"gateway {KEY}\n")
+    out = tmp_path / "prefix"
+    argv = ["--out", str(out), "--no-site", "--engine", "a:1", "--engine", "b:1"]
+    assert main([*argv, "--keys-file", str(tmp_path / "clients")]) == 0
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == [
+        "keys/keys.map",
+        "marks/balanced.conf",
+    ]
 
 
 def test_keys_alone_are_replaced_without_touching_the_site(tmp_path: Path) -> None:
@@ -148,6 +155,7 @@ def test_preparing_again_keeps_keys_and_removes_files_of_an_earlier_version(tmp_
         pytest.param(["--engine", "a"], SiteInvalid, "engines.0: ", id="bad engine"),
         pytest.param(["--engine", "a:1", "--listen-port", "8081"], SiteInvalid, "also the port", id="ports collide"),
         pytest.param(["--engine", "a:1", "--profile", "no-such"], ProfileNotFound, "no-such", id="no such profile"),
+        pytest.param(["--out", "{tmp}/p", "--no-site"], SiteInvalid, "is for --engine", id="no site of nothing"),
         pytest.param(["--out", "{tmp}/p", "--keys-file", "{tmp}/none"], SiteInvalid, "cannot be read", id="no file"),
         pytest.param(["--out", "{tmp}/p", "--keys-file", "{tmp}/bad"], KeysInvalid, "bad, line 1", id="bad key"),
     ],

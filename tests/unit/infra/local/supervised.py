@@ -3,7 +3,8 @@
     python -m tests.unit.infra.local.supervised STATE_DIR KIND...
 
 `serves` answers HTTP and has a child; `stubborn` does too, and both of them ignore SIGTERM; `loads` never answers;
-`dies` says why and ends. Each service gets a free port of its own.
+`dies` says why and ends; `once` serves, and never answers when it is started again. Each service gets a free port of
+its own, and is called after its kind and place unless it is given as NAME=KIND.
 """
 
 import sys
@@ -26,16 +27,26 @@ http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bi
 """
 # An ignored signal stays ignored in what is started.
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{SERVES}"
+# A service has a log of its own, which its second process finds written to.
+ONCE = f"""
+import os, sys, time
+if os.fstat(1).st_size:
+    print("the second start hangs", flush=True)
+    time.sleep(600)
+print("the first start", flush=True)
+{SERVES}"""
 KINDS = {
     "serves": SERVES,
     "stubborn": STUBBORN,
+    "once": ONCE,
     "loads": "import time; time.sleep(600)",
     "dies": "print('the model file is broken', flush=True); raise SystemExit(7)",
 }
 
 
 def services(state: StateDir, kinds: list[str]) -> list[Service]:
-    return [_service(state, f"{kind}-{i}", KINDS[kind]) for i, kind in enumerate(kinds)]
+    named = [kind.partition("=") if "=" in kind else (f"{kind}-{i}", "", kind) for i, kind in enumerate(kinds)]
+    return [_service(state, name, KINDS[kind]) for name, _, kind in named]
 
 
 def _service(state: StateDir, name: str, program: str) -> Service:

@@ -11,11 +11,12 @@ def test_keys_are_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir()
     files = key_files(tmp_path)
     ensure_keys(files)
-    keys = [first_key(path) for path in (files.clients, files.onprem, files.engine)]
-    assert len(set(keys)) == 3 and all(len(key) >= 32 for key in keys)
+    paths = (files.clients, files.admin, files.onprem, files.engine)
+    keys = [first_key(path) for path in paths]
+    assert len(set(keys)) == 4 and all(len(key) >= 32 for key in keys)
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "keys").iterdir()} == {0o600}
     ensure_keys(files)
-    assert [first_key(path) for path in (files.clients, files.onprem, files.engine)] == keys
+    assert [first_key(path) for path in paths] == keys
 
 
 def test_first_key_skips_comments_and_names(tmp_path: Path) -> None:

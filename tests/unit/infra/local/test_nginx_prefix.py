@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.marks import NginxEdge
 from infra.local.keys import ensure_keys
 from infra.local.nginx_prefix import PrefixFailed, account_for, prepare
 from infra.local.plan import NOBODY, nginx_prefix
@@ -27,6 +28,13 @@ def test_prefix_has_the_configuration_the_site_and_the_keys(settings: StackSetti
     assert (prefix / "nginx.conf").exists()
     assert "listen 127.0.0.1:8083" in (prefix / "site.conf").read_text()
     assert settings.state_dir.joinpath("keys/onprem-keys").read_text().strip() in (prefix / "keys/keys.map").read_text()
+
+
+def test_a_new_stack_has_no_mark_of_an_earlier_one(settings: StackSettings) -> None:
+    prepare(settings)
+    NginxEdge(nginx_prefix(settings.state_dir)).mark(1)
+    prepare(settings)
+    assert " down;" not in (nginx_prefix(settings.state_dir) / "marks/balanced.conf").read_text()
 
 
 def test_what_nginx_refuses_is_told_in_its_own_words(settings: StackSettings) -> None:

@@ -44,6 +44,7 @@ def test_no_secret_is_in_a_command_or_in_the_plan() -> None:
     assert named("replica-0").secrets == {"VLLM_API_KEY": keys.engine}
     assert named("gateway").secrets == {"SCOUT_ONPREM_KEY": keys.onprem}
     assert named("gateway").env["SCOUT_API_KEYS_FILE"] == str(keys.clients)
+    assert named("gateway").env["SCOUT_ADMIN_KEYS_FILE"] == str(keys.admin)
     for service in plan(SETTINGS):
         assert not [name for name in service.env if name.endswith("KEY")]
 

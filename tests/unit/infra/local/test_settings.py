@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import ENVIRONMENT
+from gateway.configuration import ENVIRONMENT
 from infra.local.settings import VARIABLES, BadSettings, from_environment
 
 ROOT = Path("/project")

@@ -14,7 +14,7 @@ def announced(tmp_path: Path, state_dir: Path) -> list[str]:
     settings = StackSettings(root=tmp_path, state_dir=state_dir, engine_python=tmp_path)
     state = StateDir(state_dir)
     state.prepare()
-    state.env.write_text(render(settings, "sk-client", "sk-onprem", "sk-engine"))
+    state.env.write_text(render(settings, "sk-client", "sk-admin", "sk-onprem", "sk-engine"))
     console = Console(file=io.StringIO(), width=40)
     announce(settings, state, console)
     return [line.strip() for line in console.file.getvalue().splitlines()]

@@ -1,0 +1,69 @@
+"""The web server, and how it stops: not ready first, then no new connections, then an end to what takes too long."""
+
+import asyncio
+import logging
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from gateway.ending import Ending
+from gateway.logs import Log, ServerLog
+from gateway.settings import Settings
+
+KEEP_ALIVE_S = 75  # longer than the 60 s for which proxies and load balancers keep idle connections
+LAST_WORDS_S = 5  # for the errors of streams that were ended to reach their clients
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with a notice before it stops to listen. A second signal ends it at once, as uvicorn has it."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings, ending: Ending) -> None:
+        super().__init__(config)
+        self._shutdown = settings.shutdown
+        self._ending = ending
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: "list[object] | None" = None) -> None:  # type: ignore[override]  # not typed alike
+        """Remembers the loop, since signals come from outside of it."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)  # type: ignore[arg-type]
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or SIGINT."""
+        if self._ending.begun or self._loop is None:
+            super().handle_exit(sig, frame)
+            return
+        self._ending.begin()
+        self._captured_signals.append(sig)
+        self._loop.call_soon_threadsafe(self._begin_to_stop)
+
+    def _begin_to_stop(self) -> None:
+        assert self._loop is not None  # noqa: S101  # this runs in it
+        self._loop.call_later(self._shutdown.notice_s, self._stop_listening)
+
+    def _stop_listening(self) -> None:
+        assert self._loop is not None  # noqa: S101  # this runs in it
+        self.should_exit = True
+        self._loop.call_later(self._shutdown.grace_s, self._ending.stop_streams)
+
+
+def serve(app: FastAPI, settings: Settings, log: Log, ending: Ending) -> None:
+    """Runs until SIGTERM or SIGINT."""
+    server_log = logging.getLogger("uvicorn")
+    server_log.handlers = [ServerLog(log)]
+    server_log.propagate = False
+    server_log.setLevel(logging.INFO)
+    config = uvicorn.Config(
+        app,
+        host=settings.listen.host,
+        port=settings.listen.port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=int(settings.shutdown.grace_s) + LAST_WORDS_S,
+    )
+    Server(config, settings, ending).run()

@@ -1,0 +1,216 @@
+"""What is measured of one gateway in one turn: memory, JSON answers, streams as fast as they go, paced streams.
+
+Rates and CPU are counted between two moments of a steady load. CPU is the gateway's own (user and system time of its
+processes), so that neither the generator nor other work of the machine is in it.
+"""
+
+import asyncio
+import http.client
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from tests.bench.engine_source import MODEL
+from tests.bench.figures import percentile
+from tests.bench.gateway_load import Crowd, Tally
+from tests.bench.peers.running import Gateway
+
+TOKENS = 32
+PACED_TOKENS = 64
+FIRST_S = 0.05
+GAP_S = 0.02
+_MESSAGES = [
+    {"role": "system", "content": "You are Scout, the assistant of Summit Drive Motors. " * 8},
+    {"role": "user", "content": "Which hybrid SUVs under 40k do you have, and do they tow?"},
+]
+_MOST_WARM_S = 15.0
+"""A gateway that has not answered enough by then is measured as it is."""
+_QUIET_SHARE = 0.1
+_MOST_QUIET_S = 15.0
+
+Row = dict[str, float | dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long is counted, in seconds, and with how many users."""
+
+    users: tuple[int, ...] = (1, 10, 100, 1000)
+    closed_s: float = 2.0
+    paced_s: float = 4.0
+    open_streams: tuple[int, ...] = (1, 10, 100, 1000)
+    most_open_s: float = 40.0
+
+
+def _body(streamed: bool) -> bytes:
+    request: dict[str, object] = {"model": MODEL, "messages": _MESSAGES, "max_tokens": 256, "temperature": 0.2}
+    return json.dumps({**request, "stream": True} if streamed else request).encode()
+
+
+class EngineControl:
+    """The mock engine's side door, over a blocking connection; one of its ports serves as well as another."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def _get(self, target: str) -> object:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30.0)
+        connection.request("GET", target)
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        return answer
+
+    def pace(self, tokens: int, first_s: float, gap_s: float) -> None:
+        """The pace of all streams that begin from now on."""
+        self._get(f"/pace?chunks={tokens + 1}&first_s={first_s}&gap_s={gap_s}")
+
+    def running(self) -> int:
+        """Streams under way."""
+        return int(str(self._get("/running")))
+
+    def cpu_s(self) -> float:
+        """CPU that the mock has used so far."""
+        return float(str(self._get("/cpu")))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a load did between two moments."""
+
+    seconds: float
+    answers: int
+    events: int
+    cpu_s: float
+    engine_cpu_s: float
+    own_cpu_s: float
+    waited_s: float
+    first_content_s: list[float]
+    errors: dict[str, int]
+
+    def row(self) -> Row:
+        """Rates per second of the clock and per second of the gateway's CPU; microseconds of its CPU; milliseconds."""
+        first = sorted(self.first_content_s)
+        cpu = self.cpu_s or float("nan")
+        return {
+            "answers_per_s": self.answers / self.seconds,
+            "answers_per_cpu_s": self.answers / cpu,
+            "cpu_us_per_event": 1e6 * self.cpu_s / self.events if self.events else float("nan"),
+            "core_used": self.cpu_s / self.seconds,
+            "core_waited": self.waited_s / self.seconds,
+            "load_core_used": (self.engine_cpu_s + self.own_cpu_s) / self.seconds,
+            "first_p50_ms": 1e3 * percentile(first, 0.5) if first else float("nan"),
+            "first_p99_ms": 1e3 * percentile(first, 0.99) if first else float("nan"),
+            "firsts": len(first),
+            "errors": self.errors,
+        }
+
+
+class Measurer:
+    """Puts load after load on one gateway."""
+
+    def __init__(self, gateway: Gateway, engine: EngineControl, plan: Plan) -> None:
+        self._gateway = gateway
+        self._engine = engine
+        self._plan = plan
+
+    async def json_answers(self, users: int) -> Row:
+        """Closed loop: each user asks again as soon as it has its answer."""
+        return await self._load(users, False, lambda tally: tally.answers, users / 2000, self._plan.closed_s)
+
+    async def streams(self, users: int) -> Row:
+        """Closed loop of streams whose events come as fast as they are taken."""
+        self._engine.pace(TOKENS, 0.0, 0.0)
+        return await self._load(users, True, lambda tally: tally.answers, users / 2000, self._plan.closed_s)
+
+    async def paced(self, users: int) -> Row:
+        """Streams at the pace of a model. Their starts are spread over the length of one."""
+        self._engine.pace(PACED_TOKENS, FIRST_S, GAP_S)
+        length_s = FIRST_S + GAP_S * PACED_TOKENS
+        return await self._load(users, True, lambda tally: tally.answers, length_s, self._plan.paced_s)
+
+    async def _load(
+        self, users: int, streamed: bool, progress: Callable[[Tally], int], join_s: float, seconds: float
+    ) -> Row:
+        crowd = Crowd(self._gateway.target, _body(streamed), streamed)
+        try:
+            await crowd.join(users, join_s)
+            begun, enough = time.perf_counter(), min(users, 100)
+            while progress(crowd.tally) < enough and time.perf_counter() - begun < _MOST_WARM_S:
+                await asyncio.sleep(0.05)
+            return (await self._count(crowd.tally, seconds)).row()
+        finally:
+            await crowd.leave()
+            await self._quiet()
+
+    async def _count(self, tally: Tally, seconds: float) -> Counted:
+        tally.first_content_s.clear()
+        tally.errors.clear()
+        answers, events, cpu, engine_cpu = tally.answers, tally.events, self._gateway.cpu_s(), self._engine.cpu_s()
+        waited, own, begun = self._gateway.waited_s(), time.process_time(), time.perf_counter()
+        await asyncio.sleep(seconds)
+        took, cpu_after, own_after = time.perf_counter() - begun, self._gateway.cpu_s(), time.process_time()
+        return Counted(
+            seconds=took,
+            answers=tally.answers - answers,
+            events=tally.events - events,
+            cpu_s=cpu_after - cpu,
+            engine_cpu_s=self._engine.cpu_s() - engine_cpu,
+            own_cpu_s=own_after - own,
+            waited_s=self._gateway.waited_s() - waited,
+            first_content_s=list(tally.first_content_s),
+            errors=dict(tally.errors),
+        )
+
+    async def _quiet(self) -> None:
+        """Wait until the gateway has let go of what was left: no stream at the engine, little CPU used."""
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < _MOST_QUIET_S:
+            cpu = self._gateway.cpu_s()
+            await asyncio.sleep(0.2)
+            if self._gateway.cpu_s() - cpu < _QUIET_SHARE * 0.2 and self._engine.running() == 0:
+                return
+
+    async def memory(self) -> Row:
+        """Resident memory by open streams that have begun and then say nothing, one stage after the other."""
+        self._engine.pace(3, 0.05, 0.0)
+        await self._load(8, True, lambda tally: tally.answers, 0.1, 0.5)  # what is only loaded at the first use
+        self._engine.pace(TOKENS, 0.05, 600.0)
+        empty = self._gateway.rss_bytes()
+        row: Row = {"idle_mib": empty / 2**20}
+        crowd = Crowd(self._gateway.target, _body(True), True)
+        try:
+            for stage in self._plan.open_streams:
+                await crowd.join(stage - crowd.tally.opened, stage / 1000)
+                begun = time.perf_counter()
+                while crowd.tally.opened < stage and time.perf_counter() - begun < self._plan.most_open_s:
+                    await asyncio.sleep(0.1)
+                await asyncio.sleep(0.5)
+                opened = crowd.tally.opened
+                row[f"kib_per_stream_{stage}"] = (self._gateway.rss_bytes() - empty) / 1024 / max(opened, 1)
+                row[f"opened_{stage}"] = opened
+                if opened < stage:
+                    break
+            row["errors"] = dict(crowd.tally.errors)
+        finally:
+            await crowd.leave()
+            await self._quiet()
+        return row
+
+    async def turn(self) -> dict[str, Row]:
+        """All of it, memory first: later the allocator would have room from before."""
+        rows: dict[str, Row] = {}
+        if self._gateway.process is not None:
+            rows["memory"] = await self.memory()
+        for users in self._plan.users:
+            rows[f"json-{users}"] = await self.json_answers(users)
+        for users in self._plan.users:
+            rows[f"stream-{users}"] = await self.streams(users)
+        for users in self._plan.users:
+            rows[f"paced-{users}"] = await self.paced(users)
+        return rows
+
+
+def described(plan: Plan) -> dict[str, object]:
+    """The plan as plain data, for the results' file."""
+    return asdict(plan)
