@@ -39,9 +39,11 @@ class Admission:
 
     async def place(self, work: Work) -> Lease:
         """A place for the request. Raises QueueFull, DeadlineExceeded, UpstreamUnavailable. Safe to cancel."""
+        began = self._clock()
+        if _clients_time_is_up(work, began):
+            raise self._too_late(work, 0, began)
         if not self.line.waiting() and (lease := self._try(work)) is not None:
             return lease
-        began = self._clock()
         ticket = self._join(work, began)
         waiter: asyncio.Future[Lease] = ticket.payload[1]
         try:
@@ -70,7 +72,10 @@ class Admission:
         attempts, resuming = self._settings.attempts, work.priority is Priority.RESUME
         patience_s = attempts.resume_wait_s if resuming else self._settings.admission.max_wait_s
         if not self.pool.usable(work.visited):
-            # A site that comes back in a moment is waited for; one that has been gone for longer is not.
+            # A site that comes back in a moment is waited for; one that has been gone for longer is not, and neither
+            # is another answer from replicas that serve and have failed this very request.
+            if not resuming and self.pool.usable():
+                raise self._nobody()
             since = now if resuming else max(self.pool.usable_at, work.arrived_at)
             patience_s = attempts.resume_wait_s if resuming else since + attempts.unavailable_wait_s - now
             if patience_s <= 0:
@@ -122,10 +127,7 @@ class Admission:
             waiter.set_exception(self._too_late(work, position, now))
 
     def _too_late(self, work: Work, position: int, now: float) -> GatewayError:
-        budget = work.budget
-        resuming = work.priority is Priority.RESUME
-        theirs = budget.client_deadline if resuming else budget.client_bounds_first_content
-        if theirs and (budget.ends_at if resuming else budget.first_content_by) <= now:
+        if _clients_time_is_up(work, now):
             return DeadlineExceeded(
                 "Your deadline passed while the request waited for a free place; nothing was sent to the model. "
                 "Set a longer x-scout-deadline-ms, or try again later.",
@@ -136,7 +138,7 @@ class Admission:
         return self._full(position)
 
     def _full(self, ahead: int) -> QueueFull:
-        retry_after_s = self._rate.retry_after_s(ahead, max(1, self.pool.places()), self._clock())
+        retry_after_s = self._rate.send_away(ahead, max(1, self.pool.places()), self._clock())
         return QueueFull(
             f"Too many requests are waiting for the model. Try again in {retry_after_s} seconds.",
             retry_after_s=retry_after_s,
@@ -154,3 +156,10 @@ class Admission:
             retry_after_s=retry_after_s,
             detail=", ".join(told),
         )
+
+
+def _clients_time_is_up(work: Work, now: float) -> bool:
+    budget = work.budget
+    if work.priority is Priority.RESUME:
+        return budget.client_deadline and budget.ends_at <= now
+    return budget.client_bounds_first_content and budget.first_content_by <= now

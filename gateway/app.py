@@ -4,6 +4,7 @@ import time
 from asyncio import TaskGroup
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 
 import httpx
 from fastapi import FastAPI
@@ -12,10 +13,12 @@ from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from gateway import gauges, health
 from gateway.admission import Admission
 from gateway.api import admin, chat, docs, openai, ops
+from gateway.api.doors import FAULT, Door, Doors
 from gateway.api.request_id import RequestId, request_id
 from gateway.api.responses import error_response
 from gateway.api.state import State
@@ -36,14 +39,37 @@ from gateway.settings import Cors, Settings
 from gateway.site import SiteEvent
 from gateway.upstreams.vllm import VllmUpstream, open_client
 from shared import headers
-from shared.chat import ChatRequest
+from shared.chat import ChatCompletion, ChatRequest
 
 PREFLIGHT_MAX_AGE_S = 600
+
+CHAT_COMPLETIONS = "/v1/chat/completions"
+CONVERSATION = "/api/chat"
+
+DESCRIBED = (
+    docs.Described(
+        CHAT_COMPLETIONS,
+        "OpenAI-compatible",
+        "Chat completion, streamed or whole",
+        ChatRequest,
+        {
+            "application/json": {"$ref": "#/components/schemas/ChatCompletion"},
+            "text/event-stream": {"type": "string"},
+        },
+    ),
+    docs.Described(
+        CONVERSATION,
+        "conversation",
+        "Ask Scout; the answer streams as plain text",
+        chat.ChatMessage,
+        {"text/plain": {"type": "string"}},
+    ),
+)
 
 
 def build_app(
     settings: Settings, *, clock: Clock = time.monotonic, log: Log | None = None, ending: Ending | None = None
-) -> FastAPI:
+) -> ASGIApp:
     """The gateway as an ASGI application. Nothing is opened before its lifespan starts."""
     log = log or make_log()
     ending = ending or Ending()
@@ -99,15 +125,24 @@ def build_app(
         lifespan=lifespan,
         redirect_slashes=False,  # a path is right or it is not there
     )
-    app.include_router(openai.routes(settings.limits, settings.chat_completions))
-    app.include_router(chat.routes(settings.limits, settings.chat, settings.on_prem.model))
-    app.include_router(admin.routes())
+    app.include_router(openai.routes())
     app.include_router(ops.routes(metrics))
-    docs.describe(app, [ChatRequest, chat.ChatMessage])
+    app.include_router(admin.routes())
+    docs.describe(app, DESCRIBED, [ChatCompletion])
     _answer_errors(app, log)
-    _allow_origins(app, settings.cors)
+    cross_origin = _cross_origin(settings.cors)
+    if cross_origin is not None:
+        app.add_middleware(cross_origin)
     app.add_middleware(RequestId)  # added last, so outermost: a preflight's answer has an id too
-    return app
+    return Doors(app, _doors(settings), log, cross_origin)
+
+
+def _doors(settings: Settings) -> dict[str, Door]:
+    """The hot paths."""
+    return {
+        CHAT_COMPLETIONS: openai.ChatCompletionsDoor(settings.limits, settings.chat_completions),
+        CONVERSATION: chat.ConversationDoor(settings.limits, settings.chat, settings.on_prem.model),
+    }
 
 
 def _tell_of(pool: Pool, metrics: Metrics, log: Log) -> None:
@@ -136,8 +171,7 @@ def _answer_errors(app: FastAPI, log: Log) -> None:
 
     async def unforeseen(request: Request, error: Exception) -> Response:
         log.error("fault", request_id=request_id(request.scope), exc_info=error)
-        message = "Something went wrong on our side. The operator finds it in the log by the request id."
-        return error_response(InternalError(message), request_id(request.scope))
+        return error_response(InternalError(FAULT), request_id(request.scope))
 
     app.add_exception_handler(GatewayError, ours)
     app.add_exception_handler(HTTPException, frameworks)
@@ -153,8 +187,11 @@ def _translate(error: HTTPException, path: str) -> GatewayError:
     return InvalidRequest(str(error.detail))
 
 
-def _allow_origins(app: FastAPI, cors: Cors) -> None:
-    app.add_middleware(
+def _cross_origin(cors: Cors) -> "partial[CORSMiddleware] | None":
+    """What answers pages of other origins; None where no page may call us."""
+    if not cors.allow_origins and cors.allow_origin_regex is None:
+        return None
+    return partial(
         CORSMiddleware,
         allow_origins=cors.allow_origins,
         allow_origin_regex=cors.allow_origin_regex,

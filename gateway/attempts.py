@@ -6,9 +6,9 @@ What a try holds (its place, its connection) is given back before the next one s
 """
 
 import asyncio
-from asyncio import TaskGroup
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from asyncio import Task, TaskGroup
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
 from typing import TypeVar
 
 from gateway.admission import Admission, NobodyServes
@@ -29,6 +29,8 @@ from gateway.settings import Attempts as AttemptSettings
 from gateway.work import Opened, Work
 
 Got = TypeVar("Got")
+Leg = Task[Opened | AttemptFailed]
+Legs = list[tuple[Lease, Leg]]
 
 MAX_CHUNKS_BEFORE_CONTENT = 64  # vLLM sends one, with the role; more than some is no chat completion
 
@@ -121,34 +123,17 @@ class Attempts:
         return not failure.spent
 
     async def _in_time(self, work: Work, lease: Lease, once: Callable[[Work, Lease], Awaitable[Got]]) -> Got:
-        """One try, within the time that is left. Raises AttemptFailed, also when its replica is found to be ill."""
-        now, loop = self._clock(), asyncio.get_running_loop()
-        left_s = work.budget.remaining_first_content(now)
+        """One try, within the time that is left. Raises AttemptFailed."""
+        now, budget = self._clock(), work.budget
+        left_s, theirs = budget.remaining_first_content(now), budget.client_bounds_first_content
         if work.priority is Priority.RESUME:
-            left_s = min(work.clocks.first_content_s, work.budget.remaining(now))
+            limit_s, rest_s = work.clocks.first_content_s, budget.remaining(now)
+            left_s, theirs = min(limit_s, rest_s), budget.client_deadline and rest_s <= limit_s
         try:
-            async with asyncio.timeout(left_s) as scope:
-                lease.on_lost = lambda: scope.reschedule(loop.time())
-                got = await once(work, lease)
-                lease.on_lost = None
-                return got
+            async with asyncio.timeout(left_s):
+                return await once(work, lease)
         except TimeoutError:
-            if lease.lost:
-                gone = UpstreamUnavailable(BROKEN_OFF, detail=lease.lost)
-                raise AttemptFailed(gone, Fault.NONE) from None
-            raise self._too_slow(work) from None
-        finally:
-            lease.on_lost = None
-
-    def _too_slow(self, work: Work) -> AttemptFailed:
-        if work.budget.client_bounds_first_content or (
-            work.budget.client_deadline and work.priority is Priority.RESUME
-        ):
-            passed = "Your deadline passed before the model had begun to answer. Set a longer x-scout-deadline-ms."
-            return AttemptFailed(DeadlineExceeded(passed, detail="waiting for the first content"), Fault.NONE)
-        limit_s = work.clocks.first_content_s
-        slow = UpstreamTimeout(f"The model has not begun to answer within {limit_s:g} seconds. Try again later.")
-        return AttemptFailed(slow, Fault.SUSPECT)
+            raise _too_slow(work, theirs=theirs) from None
 
     def _blame(self, failed: AttemptFailed, work: Work, began: float) -> AttemptFailed:
         """A replica that got the request when most of its time had been spent in the queue was not slow."""
@@ -164,7 +149,8 @@ class Attempts:
 
     async def _ask(self, work: Work, lease: Lease) -> tuple[Answer, Replica]:
         with lease:
-            answer = await self._upstream.ask(lease.replica.url, work.body, work.entry.request_id)
+            async with _unless_lost(lease):
+                answer = await self._upstream.ask(lease.replica.url, work.body, work.entry.request_id)
             self._worked(work, lease)
             return answer, lease.replica
 
@@ -172,9 +158,10 @@ class Attempts:
         began = self._clock()
         with ExitStack() as held:
             held.enter_context(lease)
-            stream = await self._upstream.open(lease.replica.url, work.body, work.entry.request_id)
-            held.callback(stream.close)
-            chunks = await _chunks_up_to_content(stream)
+            async with _unless_lost(lease):
+                stream = await self._upstream.open(lease.replica.url, work.body, work.entry.request_id)
+                held.callback(stream.close)
+                chunks = await _chunks_up_to_content(stream)
             self._times.observe(self._clock() - began)
             self._worked(work, lease)
             return Opened(lease, stream, chunks, held.pop_all())
@@ -191,29 +178,52 @@ class Attempts:
         delay_s = self._times.p95()
         if delay_s is None:
             return await self._open(work, lease)
-        async with TaskGroup() as racers:
-            first = racers.create_task(self._leg(work, lease))
-            await asyncio.wait({first}, timeout=max(delay_s, self._settings.hedge_min_delay_s))
-            second_lease = None if first.done() else self._hedge_place(work, lease)
-            if second_lease is None:
-                return _opened(await first)
-            second = racers.create_task(self._leg(work, second_lease))
-            done, pending = await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
-            if not any(isinstance(task.result(), Opened) for task in done) and pending:
-                await asyncio.wait(pending)
-            winner = second if second.done() and isinstance(second.result(), Opened) else first
-            loser = first if winner is second else second
-            self._metrics.hedges.labels("won" if winner is second else "lost").inc()
-            if loser.done():
-                self._book_loser(work, lease if loser is first else second_lease, loser.result())
-            loser.cancel()
-            return _opened(await winner)
+        # What the legs take is given back here, not by them: a task that is cancelled before it has run does nothing
+        # any more, and one that ends with a stream while we are cancelled has nobody to give it to.
+        legs: Legs = []
+        kept: Opened | None = None
+        try:
+            async with TaskGroup() as racers:
+                first = racers.create_task(self._leg(work, lease))
+                legs.append((lease, first))
+                await asyncio.wait({first}, timeout=max(delay_s, self._settings.hedge_min_delay_s))
+                if not first.done() and (second := self._hedge_place(work, lease)) is not None:
+                    legs.append((second, racers.create_task(self._leg(work, second))))
+                await _until_one_opens({leg for _, leg in legs})
+                for _, leg in legs:
+                    leg.cancel()
+            kept = self._judge(work, legs)
+            return kept
+        except BaseExceptionGroup as faults:
+            raise faults.exceptions[0] from None
+        finally:
+            _close_all_but(kept, legs)
 
     async def _leg(self, work: Work, lease: Lease) -> Opened | AttemptFailed:
         try:
             return await self._open(work, lease)
         except AttemptFailed as failed:
             return failed
+
+    def _judge(self, work: Work, legs: Legs) -> Opened:
+        """The stream to keep. Raises AttemptFailed if there is none: the first replica's, since the caller books that.
+
+        Every other failure is booked here.
+        """
+        results = [(lease, leg.result()) for lease, leg in legs if not leg.cancelled()]
+        failures = {lease: result for lease, result in results if isinstance(result, AttemptFailed)}
+        kept = next((result for _, result in results if isinstance(result, Opened)), None)
+        told = failures.pop(legs[0][0]) if kept is None else None
+        for lease, failed in failures.items():
+            self.failed(work, lease, failed, produced=False)
+        if len(legs) > 1:
+            won = kept is not None and kept.lease is legs[1][0]
+            self._metrics.hedges.labels("won" if won else "lost").inc()
+        if kept is None:
+            assert told is not None  # noqa: S101  # without a stream every leg has failed, the first one too
+            raise told
+        work.entry.replica = kept.lease.replica.name  # both may have come to content
+        return kept
 
     def _hedge_place(self, work: Work, lease: Lease) -> Lease | None:
         """A place that is free now, on another replica; nobody who waits is passed for a hedge."""
@@ -228,17 +238,56 @@ class Attempts:
             work.entry.attempt(place.replica.name)
         return place
 
-    def _book_loser(self, work: Work, lease: Lease, result: Opened | AttemptFailed) -> None:
-        if isinstance(result, Opened):
-            result.held.close()
-        else:
-            self.failed(work, lease, result, produced=False)
+
+@asynccontextmanager
+async def _unless_lost(lease: Lease) -> AsyncIterator[None]:
+    """Breaks off with AttemptFailed when the lease's replica is found to have failed; at once if it was before."""
+
+    def lost() -> None:
+        if not scope.expired():
+            scope.reschedule(asyncio.get_running_loop().time())
+
+    if lease.lost:
+        raise _gone(lease)
+    try:
+        async with asyncio.timeout(None) as scope:
+            lease.on_lost = lost
+            yield
+    except TimeoutError:
+        raise _gone(lease) from None
+    finally:
+        lease.on_lost = None
 
 
-def _opened(result: Opened | AttemptFailed) -> Opened:
-    if isinstance(result, AttemptFailed):
-        raise result
-    return result
+def _gone(lease: Lease) -> AttemptFailed:
+    # No fault: whoever found it out has booked it.
+    return AttemptFailed(UpstreamUnavailable(BROKEN_OFF, detail=lease.lost), Fault.NONE)
+
+
+async def _until_one_opens(legs: set[Leg]) -> None:
+    """Returns at the first stream, or when there will be none."""
+    while legs:
+        done, legs = await asyncio.wait(legs, return_when=asyncio.FIRST_COMPLETED)
+        if any(isinstance(leg.result(), Opened) for leg in done):
+            return
+
+
+def _close_all_but(kept: Opened | None, legs: Legs) -> None:
+    for lease, leg in legs:
+        opened = None if leg.cancelled() or leg.exception() is not None else leg.result()
+        if not isinstance(opened, Opened):
+            lease.release()
+        elif opened is not kept:
+            opened.held.close()
+
+
+def _too_slow(work: Work, *, theirs: bool) -> AttemptFailed:
+    if theirs:
+        passed = "Your deadline passed before the model had begun to answer. Set a longer x-scout-deadline-ms."
+        return AttemptFailed(DeadlineExceeded(passed, detail="waiting for the first content"), Fault.NONE)
+    limit_s = work.clocks.first_content_s
+    slow = UpstreamTimeout(f"The model has not begun to answer within {limit_s:g} seconds. Try again later.")
+    return AttemptFailed(slow, Fault.SUSPECT)
 
 
 async def _chunks_up_to_content(stream: UpstreamStream) -> list[Chunk]:

@@ -1,7 +1,8 @@
 """How fast places come free, and hence when a refused client should come again.
 
 Pure: `gateway.admission` reports every place that is given back, and asks when it turns a request away. Promises: the
-answer is a whole number of seconds from 1 to 60, it never falls when more requests are ahead, and memory is constant.
+answer is a whole number of seconds from 1 to 60, it never falls when more requests are ahead, clients that are refused
+together come back one after the other, and memory is constant.
 """
 
 import math
@@ -26,6 +27,7 @@ class DrainRate:
         self._counts = deque([0] * BUCKETS, maxlen=BUCKETS)
         self._newest = -math.inf  # the number of the last bucket; a clock may begin anywhere
         self._since = math.inf
+        self._promised: dict[int, int] = {}  # second of the clock, rounded up: how many come again by then
 
     def ended(self, now: float) -> None:
         """A place was given back, however its request ended."""
@@ -56,6 +58,18 @@ class DrainRate:
         if rate == 0 or now - self._since < self._window_s:
             rate = max(rate, places / self._window_s)
         return max(1, min(LONGEST_S, math.ceil((ahead + 1) / rate)))
+
+    def send_away(self, ahead: int, places: int, now: float) -> int:
+        """As `retry_after_s`, for a client that is now refused and told so.
+
+        Those that were sent away before and are not yet due back are ahead of it too. Without that all clients of a
+        burst would be given the same second, and most of them be refused again when they come back together.
+        """
+        self._promised = {due: count for due, count in self._promised.items() if due > now}
+        seconds = self.retry_after_s(ahead + sum(self._promised.values()), places, now)
+        due = math.ceil(now + seconds)
+        self._promised[due] = self._promised.get(due, 0) + 1
+        return seconds
 
     def _advance(self, now: float) -> None:
         bucket = now * BUCKETS // self._window_s

@@ -5,6 +5,7 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
+import msgspec
 import structlog
 
 Log = structlog.typing.FilteringBoundLogger
@@ -19,12 +20,16 @@ def make_log(stream: TextIO = sys.stdout) -> Log:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _event_first,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_to_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         context_class=dict,
     )
     return log
+
+
+def _to_json(fields: Any, **_: Any) -> str:
+    return msgspec.json.encode(fields, enc_hook=str).decode()
 
 
 def _event_first(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -47,6 +47,7 @@ class Narrator:
         self._carried = 0
         self._open: set[int] = set()
         self._usage: Mapping[str, Any] = {}
+        self._counted = False  # the engine's own count has come; one beside text is not the last
         self.finish_reason: str | None = None
         self.complete = False
         """The answer has ended by a stop string that only we could see: nothing more of the leg is wanted."""
@@ -97,10 +98,8 @@ class Narrator:
     @property
     def usage(self) -> Mapping[str, Any]:
         """The tokens of the whole answer: the engine's count, or ours while that has not come."""
-        if self._usage:
-            return self._usage
         prompt, _ = self._transcript.counts()
-        return usage_of(self._transcript) if prompt else {}
+        return self._usage if self._counted or not prompt else usage_of(self._transcript)
 
     # ---- the telling
 
@@ -116,7 +115,7 @@ class Narrator:
             if (seen := self._edit(chunk)) is None:
                 continue
             self._kept.append(seen)
-            if self._keeps_back and chunk.choices and not self._transcript.in_step:
+            if self._keeps_back and not chunk.text and not self._transcript.in_step:
                 continue
             told += self._kept
             self._kept = []
@@ -127,9 +126,9 @@ class Narrator:
     def end(self) -> list[Chunk]:
         """What is left to tell when the leg has ended, or will not be read on: the usage, if it has not come."""
         kept, self._kept = self._kept, []
-        if self._usage or self._head is None or not (usage := self.usage):
+        if self._counted or self._head is None or not (usage := self.usage):
             return kept
-        self._usage = usage
+        self._usage, self._counted = usage, True
         body = {**self._frame(), "choices": [], "usage": dict(usage)}
         return [*kept, Chunk(self._raw(body), usage=usage)]
 
@@ -147,8 +146,10 @@ class Narrator:
                 self._transcript.note(
                     chunk.token_ids, chunk.text, reason, prompt_token_ids=chunk.prompt_token_ids, other=chunk.tools
                 )
-        if chunk.usage is not None and not self._resumed:
-            self._usage = chunk.usage
+        if chunk.usage is not None:
+            self._counted = not chunk.choices
+            if not self._resumed:
+                self._usage = chunk.usage
 
     def _edit(self, chunk: Chunk) -> Chunk | None:
         """A chunk as the client must see it, where that is not as it came; None if there is nothing to see."""
@@ -166,6 +167,8 @@ class Narrator:
             body["choices"][0].pop("token_ids", None)
         if self._filter is not None and body["choices"]:
             self._cut(chunk, body["choices"][0], self._filter)
+            if self._resumed and self.complete:
+                body[RESUMED] = self._resumed
         usage = body.get("usage") if chunk.usage is not None else None
         return Chunk(self._raw(body), chunk.choices, chunk.content, _text(body), finished=chunk.finished, usage=usage)
 
@@ -177,12 +180,12 @@ class Narrator:
         choice["delta"] = {name: value for name, value in choice["delta"].items() if name != "content"}
         if shown:
             choice["delta"]["content"] = shown
-        if stops.stopped is not None and not chunk.finished:
+        if stops.stopped is not None:  # which is the reason even where the engine, which saw less, has another one
             choice["finish_reason"], choice["stop_reason"] = "stop", stops.stopped
+            self.complete = not chunk.finished
             chunk.finished = ((0, "stop"),)
             self.finish_reason = "stop"
             self._open.clear()
-            self.complete = True
 
     def _ending(self, reason: str) -> Chunk:
         """The chunk that ends the answer, where the engine's own was lost."""

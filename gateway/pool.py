@@ -24,6 +24,9 @@ CUTS_BELONG_TOGETHER_S = 2.0
 SERVING = (State.READY, State.OVERLOADED)
 """States in which a replica takes requests, or will once it is less busy."""
 
+PROOF_LASTS_S = 0.5
+"""Proof of progress that is younger need not be renewed: it is looked at in seconds, and comes with every answer."""
+
 Visit = tuple[str, int]
 """A replica by name and epoch: the same replica after it has failed and come back is another one."""
 
@@ -192,12 +195,16 @@ class Pool:
         """The first content came: the replica works and now holds this prompt."""
         now = self._clock()
         replica.breaker.success(now)
-        replica.belief = health.progressed(replica.belief, now)
+        self._note_progress(replica, now)
         self.index.learn(keys, replica.name)
 
     def progressed(self, replica: Replica) -> None:
         """More of an answer came from it."""
-        replica.belief = health.progressed(replica.belief, self._clock())
+        self._note_progress(replica, self._clock())
+
+    def _note_progress(self, replica: Replica, now: float) -> None:
+        if now - replica.belief.proven_at >= PROOF_LASTS_S:
+            replica.belief = health.progressed(replica.belief, now)
 
     def report(
         self, replica: Replica, fault: Fault, reason: str, retry_after_s: float = 1.0, *, reached: bool = True

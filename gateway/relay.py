@@ -141,6 +141,7 @@ class Relay:
             self._ended = True
             return self._narrator.end()
         self._heard_at = now
+        self._pool.progressed(self._leg.lease.replica)
         return chunks
 
     # ---- the watch: one timer for the whole stream, which looks at the clock when it fires
@@ -162,6 +163,7 @@ class Relay:
         if self._waiting:
             self.stop(self._too_long())
         elif self.on_overdue is not None:
+            self._entry.fail(self._too_long())
             self.on_overdue()
 
     def _too_long(self) -> GatewayError:

@@ -1,11 +1,12 @@
 """The web server, and how it stops: not ready first, then no new connections, then an end to what takes too long."""
 
 import asyncio
+import gc
 import logging
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from gateway.ending import Ending
 from gateway.logs import Log, ServerLog
@@ -48,7 +49,7 @@ class Server(uvicorn.Server):
         self._loop.call_later(self._shutdown.grace_s, self._ending.stop_streams)
 
 
-def serve(app: FastAPI, settings: Settings, log: Log, ending: Ending) -> None:
+def serve(app: ASGIApp, settings: Settings, log: Log, ending: Ending) -> None:
     """Runs until SIGTERM or SIGINT."""
     server_log = logging.getLogger("uvicorn")
     server_log.handlers = [ServerLog(log)]
@@ -63,7 +64,11 @@ def serve(app: FastAPI, settings: Settings, log: Log, ending: Ending) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # no client's address is used or logged
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(settings.shutdown.grace_s) + LAST_WORDS_S,
     )
+    # What is loaded by now stays. Without this each full collection walks it all, in the middle of somebody's stream.
+    gc.collect()
+    gc.freeze()
     Server(config, settings, ending).run()

@@ -5,7 +5,7 @@ relay can pass them on untouched. Framing after the HTML standard, section 9.2.6
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 DONE = b"[DONE]"
 """The data of the last event of an OpenAI-shaped stream."""
@@ -18,8 +18,7 @@ _LONGEST_END = len(b"\r\n\r\n")
 _END_OF_LINE = re.compile(rb"\r\n|\n|\r")
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event: `raw` as it came, closing blank line included; `data` its data lines joined, b"" for a comment."""
 
     raw: bytes

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
-from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from gateway.errors import ClientGone, InvalidField, InvalidJson, RequestTooLarge
 
@@ -16,19 +16,20 @@ READ_ON_FACTOR = 8
 sends sees a broken connection instead of our answer."""
 
 
-async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
+async def read_json(receive: Receive, max_bytes: int) -> dict[str, Any]:
     """The body as a JSON object. Holds at most `max_bytes` of it. Raises RequestTooLarge, InvalidJson, ClientGone."""
     parts: list[bytes] = []
     size = 0
-    try:
-        async for part in request.stream():
-            size += len(part)
-            if size > max_bytes * READ_ON_FACTOR:
-                break
-            if size <= max_bytes:
-                parts.append(part)
-    except ClientDisconnect as error:
-        raise ClientGone("The client left.") from error
+    more = True
+    while more and size <= max_bytes * READ_ON_FACTOR:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone("The client left.")
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= max_bytes:
+            parts.append(part)
+        more = message.get("more_body", False)
     if size > max_bytes:
         raise RequestTooLarge(f"The body is larger than {max_bytes} bytes. Send a shorter conversation.")
     try:

@@ -4,18 +4,12 @@ For a page that reads the body with a TextDecoder. An answer that breaks is torn
 body's end has the whole answer.
 """
 
-from typing import cast
+from typing import Any
 
-from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import Response
 
-from gateway.api.body import check, read_json
-from gateway.api.call import call_of
-from gateway.api.docs import ERRORS, json_body
-from gateway.api.responses import Presence, StreamResponse
-from gateway.api.state import TheGateway, TheTasks
-from gateway.chat import Question, Streamed, complete
+from gateway.api.body import check
+from gateway.chat import Question
 from gateway.dealership.prompt import conversation
 from gateway.errors import InvalidField
 from gateway.settings import Chat, Limits
@@ -30,40 +24,33 @@ class ChatMessage(BaseModel):
     message: str = Field(min_length=1, description="what the customer says")
 
 
-def routes(limits: Limits, chat: Chat, model: str) -> APIRouter:
-    """The routes of this door."""
-    router = APIRouter(tags=["conversation"], responses=ERRORS)
+class ConversationDoor:
+    """Satisfies `gateway.api.doors.Door`."""
 
-    @router.post(
-        "/api/chat",
-        summary="Ask Scout; the answer streams as plain text",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-        openapi_extra=json_body(ChatMessage),
-    )
-    async def ask(request: Request, gateway: TheGateway, tasks: TheTasks) -> Response:
-        presence = Presence(request.receive, tasks)
+    endpoint = "chat"
 
-        async def read() -> Question:
-            body = await read_json(request, limits.max_body_bytes)
-            presence.watch()
-            message = check(ChatMessage, body).message
-            if len(message) > limits.max_message_chars:
-                raise InvalidField(
-                    f"message: longer than {limits.max_message_chars} characters. Ask in fewer words.", param="message"
-                )
-            return Question(
-                {
-                    "model": model,
-                    "messages": conversation(message),
-                    "max_tokens": chat.max_tokens,
-                    "temperature": chat.temperature,
-                },
-                model,
-                stream=True,
+    def __init__(self, limits: Limits, chat: Chat, model: str) -> None:
+        self.route = chat
+        self.max_body_bytes = limits.max_body_bytes
+        self._chat = chat
+        self._model = model
+        self._max_message_chars = limits.max_message_chars
+
+    def question(self, body: dict[str, Any]) -> Question:
+        """See the protocol."""
+        message = check(ChatMessage, body).message
+        if len(message) > self._max_message_chars:
+            raise InvalidField(
+                f"message: longer than {self._max_message_chars} characters. Ask in fewer words.", param="message"
             )
+        asked = {
+            "model": self._model,
+            "messages": conversation(message),
+            "max_tokens": self._chat.max_tokens,
+            "temperature": self._chat.temperature,
+        }
+        return Question(asked, self._model, stream=True)
 
-        answer = await presence.needed_for(complete(gateway, call_of(request, "chat", chat, read)))
-        return StreamResponse(cast(Streamed, answer), TextEncoder(), tasks)  # a stream is what `read` asks for
-
-    return router
+    def encoder(self, question: Question, request_id: str) -> TextEncoder:
+        """See the protocol."""
+        return TextEncoder()

@@ -1,50 +1,44 @@
 """The OpenAI-compatible door: /v1/chat/completions and /v1/models."""
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+from typing import Any
 
-from gateway.api.body import check, read_json
-from gateway.api.call import call_of
-from gateway.api.docs import ERRORS, json_body
-from gateway.api.responses import Presence, StreamResponse, answer_headers
-from gateway.api.state import TheGateway, TheTasks
-from gateway.chat import Question, Streamed, complete
+from fastapi import APIRouter, Request
+
+from gateway.api.body import check
+from gateway.api.docs import ERRORS
+from gateway.api.state import TheGateway
+from gateway.chat import Question
 from gateway.settings import Limits, Route
 from gateway.wire.openai import OpenAiEncoder
 from shared import headers
-from shared.chat import ChatCompletion, ChatRequest
+from shared.chat import ChatRequest
 from shared.models import Model, ModelList
 
 
-def routes(limits: Limits, route: Route) -> APIRouter:
-    """The routes of this door."""
+class ChatCompletionsDoor:
+    """Satisfies `gateway.api.doors.Door`: the client's messages and tools pass through as they are."""
+
+    endpoint = "chat_completions"
+
+    def __init__(self, limits: Limits, route: Route) -> None:
+        self.route = route
+        self.max_body_bytes = limits.max_body_bytes
+
+    def question(self, body: dict[str, Any]) -> Question:
+        """See the protocol."""
+        asked = check(ChatRequest, body)
+        return Question(body, asked.model, bool(asked.stream))
+
+    def encoder(self, question: Question, request_id: str) -> OpenAiEncoder:
+        """See the protocol."""
+        options = question.body.get("stream_options") or {}
+        wants_ids = bool(question.body.get("return_token_ids"))
+        return OpenAiEncoder(request_id, wants_usage=bool(options.get("include_usage")), wants_ids=wants_ids)
+
+
+def routes() -> APIRouter:
+    """The routes of this door that are no hot path."""
     router = APIRouter(tags=["OpenAI-compatible"], responses=ERRORS)
-
-    @router.post(
-        "/v1/chat/completions",
-        summary="Chat completion, streamed or whole",
-        response_model=ChatCompletion,
-        openapi_extra=json_body(ChatRequest),
-    )
-    async def chat_completions(request: Request, gateway: TheGateway, tasks: TheTasks) -> Response:
-        presence = Presence(request.receive, tasks)
-        wants_usage = wants_ids = False
-
-        async def read() -> Question:
-            nonlocal wants_usage, wants_ids
-            body = await read_json(request, limits.max_body_bytes)
-            presence.watch()
-            asked = check(ChatRequest, body)
-            wants_usage = bool(asked.stream_options and asked.stream_options.include_usage)
-            wants_ids = bool(body.get("return_token_ids"))
-            return Question(body, asked.model, bool(asked.stream))
-
-        call = call_of(request, "chat_completions", route, read)
-        answer = await presence.needed_for(complete(gateway, call))
-        if isinstance(answer, Streamed):
-            encoder = OpenAiEncoder(call.request_id, wants_usage=wants_usage, wants_ids=wants_ids)
-            return StreamResponse(answer, encoder, tasks)
-        return Response(answer.raw, media_type="application/json", headers=answer_headers(answer))
 
     @router.get("/v1/models", summary="The models that can be asked for")
     async def models(request: Request, gateway: TheGateway) -> ModelList:

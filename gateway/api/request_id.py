@@ -12,12 +12,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared import headers
 
 _SCOPE_KEY = "scout.request_id"
+_HEADER = headers.REQUEST_ID.encode()
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{8,128}")
 
 
 def request_id(scope: Scope) -> str:
     """The id of the request that `scope` belongs to."""
     return str(scope[_SCOPE_KEY])
+
+
+def assign_request_id(scope: Scope) -> str:
+    """Gives the request its id: the client's own, or a new one."""
+    given = next((value for name, value in scope["headers"] if name == _HEADER), b"")
+    offered = given.decode("latin-1")
+    chosen = offered if _ACCEPTABLE.fullmatch(offered) else f"req_{secrets.token_hex(12)}"
+    scope[_SCOPE_KEY] = chosen
+    return chosen
 
 
 class RequestId:
@@ -30,9 +40,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = next((value for name, value in scope["headers"] if name == headers.REQUEST_ID.encode()), b"")
-        offered = given.decode("latin-1")
-        scope[_SCOPE_KEY] = offered if _ACCEPTABLE.fullmatch(offered) else f"req_{secrets.token_hex(12)}"
+        assign_request_id(scope)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

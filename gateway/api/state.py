@@ -15,11 +15,11 @@ class State(TypedDict):
     tasks: TaskGroup
 
 
-def _gateway(request: Request) -> Gateway:
+async def _gateway(request: Request) -> Gateway:
     return cast(Gateway, request.state.gateway)
 
 
-def _tasks(request: Request) -> TaskGroup:
+async def _tasks(request: Request) -> TaskGroup:
     return cast(TaskGroup, request.state.tasks)
 
 

@@ -19,6 +19,8 @@ from shared import headers, sse
 CHAT_COMPLETIONS = "/v1/chat/completions"
 MAX_ERROR_BYTES = 64 * 1024
 KEEPALIVE_S = 15.0  # below nginx's 75 s, so that it is not nginx that closes a connection just as we use it
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 END_OF_BODY_S = 0.1  # after [DONE] the body's end comes at once; waiting for it keeps the connection
 
 
@@ -69,7 +71,7 @@ class VllmUpstream:
 
     async def _post(self, base_url: str, body: Mapping[str, Any], request_id: str) -> Response:
         try:
-            data = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+            data = _to_json(body).encode()
         except ValueError as error:
             raise AttemptFailed(InvalidRequest("A number in the request is too large."), Fault.NONE) from error
         try:

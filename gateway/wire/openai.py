@@ -34,18 +34,19 @@ def without_ids(raw: bytes) -> bytes:
     """The event without the token ids that we asked for and the client did not.
 
     Cut out of the bytes, since there is one event for each token. In JSON text a quote inside a string is escaped, so
-    these keys cannot be met inside of one.
+    this key cannot be met inside of one.
     """
-    for key in _IDS:
-        start = raw.find(key)
-        if start >= 0:
-            end = raw.index(b"]", start) + 1
-            raw = raw[:start] + raw[end:]
-    return raw.replace(_PROMPT_TEXT, b"", 1) if _PROMPT_TEXT in raw else raw
+    return _cut(raw, b',"token_ids":[')
 
 
-_IDS = (b',"token_ids":[', b',"prompt_token_ids":[')
-_PROMPT_TEXT = b',"prompt_text":null'
+def without_prompt(raw: bytes) -> bytes:
+    """The first event without the prompt's ids."""
+    return _cut(_cut(raw, b',"token_ids":['), b',"prompt_token_ids":[').replace(b',"prompt_text":null', b"", 1)
+
+
+def _cut(raw: bytes, key: bytes) -> bytes:
+    start = raw.rfind(key)
+    return raw if start < 0 else raw[:start] + raw[raw.index(b"]", start) + 1 :]
 
 
 class OpenAiEncoder:
@@ -67,9 +68,11 @@ class OpenAiEncoder:
     def _event(self, chunk: Chunk) -> bytes:
         if chunk.usage is not None and not chunk.choices and not self._wants_usage:
             return b""
-        if self._wants_ids or not (chunk.token_ids or chunk.prompt_token_ids):
+        if self._wants_ids:
             return chunk.raw
-        return without_ids(chunk.raw)
+        if chunk.prompt_token_ids is not None:
+            return without_prompt(chunk.raw)
+        return without_ids(chunk.raw) if chunk.token_ids else chunk.raw
 
     def end(self) -> bytes:
         """What closes a whole answer."""

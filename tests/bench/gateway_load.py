@@ -185,6 +185,10 @@ class Crowd:
         if not self._left:
             await self._connect()
 
+    def has_opened(self, streams: int) -> bool:
+        """Whether the first content of so many streams has come."""
+        return self.tally.opened >= streams
+
     async def leave(self) -> None:
         """All users go at once."""
         self._left = True

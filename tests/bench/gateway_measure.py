@@ -8,8 +8,9 @@ import asyncio
 import http.client
 import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 from tests.bench.engine_source import MODEL
 from tests.bench.figures import percentile
@@ -29,7 +30,11 @@ _MOST_WARM_S = 15.0
 _QUIET_SHARE = 0.1
 _MOST_QUIET_S = 15.0
 
-Row = dict[str, float | dict[str, int]]
+LONGEST_WAIT_S = 10.0
+"""More users than a gateway answers in that time are not tried: each would wait longer for one answer."""
+
+Row = dict[str, float]
+"""What was measured under one load, by name; a name ends in its unit."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,11 @@ class Plan:
     closed_s: float = 2.0
     paced_s: float = 4.0
     open_streams: tuple[int, ...] = (1, 10, 100, 1000)
-    most_open_s: float = 40.0
+    most_open_s: float = 30.0
 
 
-def _body(streamed: bool) -> bytes:
+def request_body(streamed: bool) -> bytes:
+    """What every client asks."""
     request: dict[str, object] = {"model": MODEL, "messages": _MESSAGES, "max_tokens": 256, "temperature": 0.2}
     return json.dumps({**request, "stream": True} if streamed else request).encode()
 
@@ -74,19 +80,29 @@ class EngineControl:
         return float(str(self._get("/cpu")))
 
 
+async def _until(true: Callable[[], bool], limit_s: float) -> bool:
+    """Whether it came true in time."""
+    begun = time.perf_counter()
+    while not true():
+        if time.perf_counter() - begun > limit_s:
+            return False
+        await asyncio.sleep(0.05)
+    return True
+
+
 @dataclass(frozen=True)
 class Counted:
     """What a load did between two moments."""
 
     seconds: float
     answers: int
-    events: int
+    chunks: int
     cpu_s: float
     engine_cpu_s: float
     own_cpu_s: float
     waited_s: float
     first_content_s: list[float]
-    errors: dict[str, int]
+    errors: int
 
     def row(self) -> Row:
         """Rates per second of the clock and per second of the gateway's CPU; microseconds of its CPU; milliseconds."""
@@ -95,7 +111,7 @@ class Counted:
         return {
             "answers_per_s": self.answers / self.seconds,
             "answers_per_cpu_s": self.answers / cpu,
-            "cpu_us_per_event": 1e6 * self.cpu_s / self.events if self.events else float("nan"),
+            "cpu_us_per_chunk": 1e6 * cpu / self.chunks if self.chunks > 0 else float("nan"),
             "core_used": self.cpu_s / self.seconds,
             "core_waited": self.waited_s / self.seconds,
             "load_core_used": (self.engine_cpu_s + self.own_cpu_s) / self.seconds,
@@ -113,37 +129,41 @@ class Measurer:
         self._gateway = gateway
         self._engine = engine
         self._plan = plan
+        self.troubles: list[str] = []
+        """What went wrong, by load: a line each."""
+
+    def _note(self, load: str, errors: Mapping[str, int]) -> int:
+        if errors:
+            self.troubles.append(f"{load}: " + ", ".join(f"{count} x {kind}" for kind, count in errors.items()))
+        return sum(errors.values())
 
     async def json_answers(self, users: int) -> Row:
         """Closed loop: each user asks again as soon as it has its answer."""
-        return await self._load(users, False, lambda tally: tally.answers, users / 2000, self._plan.closed_s)
+        return await self._load("json", users, users / 2000, self._plan.closed_s)
 
     async def streams(self, users: int) -> Row:
         """Closed loop of streams whose events come as fast as they are taken."""
         self._engine.pace(TOKENS, 0.0, 0.0)
-        return await self._load(users, True, lambda tally: tally.answers, users / 2000, self._plan.closed_s)
+        return await self._load("streams", users, users / 2000, self._plan.closed_s)
 
     async def paced(self, users: int) -> Row:
         """Streams at the pace of a model. Their starts are spread over the length of one."""
         self._engine.pace(PACED_TOKENS, FIRST_S, GAP_S)
         length_s = FIRST_S + GAP_S * PACED_TOKENS
-        return await self._load(users, True, lambda tally: tally.answers, length_s, self._plan.paced_s)
+        return await self._load("paced streams", users, length_s, self._plan.paced_s)
 
-    async def _load(
-        self, users: int, streamed: bool, progress: Callable[[Tally], int], join_s: float, seconds: float
-    ) -> Row:
-        crowd = Crowd(self._gateway.target, _body(streamed), streamed)
+    async def _load(self, name: str, users: int, join_s: float, seconds: float) -> Row:
+        streamed = name != "json"
+        crowd = Crowd(self._gateway.target, request_body(streamed), streamed)
         try:
             await crowd.join(users, join_s)
-            begun, enough = time.perf_counter(), min(users, 100)
-            while progress(crowd.tally) < enough and time.perf_counter() - begun < _MOST_WARM_S:
-                await asyncio.sleep(0.05)
-            return (await self._count(crowd.tally, seconds)).row()
+            await _until(lambda: crowd.tally.answers >= min(users, 100), _MOST_WARM_S)
+            return (await self._count(f"{name}, {users} users", crowd.tally, seconds)).row()
         finally:
             await crowd.leave()
             await self._quiet()
 
-    async def _count(self, tally: Tally, seconds: float) -> Counted:
+    async def _count(self, load: str, tally: Tally, seconds: float) -> Counted:
         tally.first_content_s.clear()
         tally.errors.clear()
         answers, events, cpu, engine_cpu = tally.answers, tally.events, self._gateway.cpu_s(), self._engine.cpu_s()
@@ -153,13 +173,13 @@ class Measurer:
         return Counted(
             seconds=took,
             answers=tally.answers - answers,
-            events=tally.events - events,
+            chunks=tally.events - events - (tally.answers - answers),  # without each stream's [DONE]
             cpu_s=cpu_after - cpu,
             engine_cpu_s=self._engine.cpu_s() - engine_cpu,
             own_cpu_s=own_after - own,
             waited_s=self._gateway.waited_s() - waited,
             first_content_s=list(tally.first_content_s),
-            errors=dict(tally.errors),
+            errors=self._note(load, tally.errors),
         )
 
     async def _quiet(self) -> None:
@@ -174,43 +194,45 @@ class Measurer:
     async def memory(self) -> Row:
         """Resident memory by open streams that have begun and then say nothing, one stage after the other."""
         self._engine.pace(3, 0.05, 0.0)
-        await self._load(8, True, lambda tally: tally.answers, 0.1, 0.5)  # what is only loaded at the first use
+        await self._load("warm-up", 8, 0.1, 0.5)  # what is only loaded at the first use
         self._engine.pace(TOKENS, 0.05, 600.0)
         empty = self._gateway.rss_bytes()
         row: Row = {"idle_mib": empty / 2**20}
-        crowd = Crowd(self._gateway.target, _body(True), True)
+        crowd = Crowd(self._gateway.target, request_body(True), True)
         try:
             for stage in self._plan.open_streams:
                 await crowd.join(stage - crowd.tally.opened, stage / 1000)
-                begun = time.perf_counter()
-                while crowd.tally.opened < stage and time.perf_counter() - begun < self._plan.most_open_s:
-                    await asyncio.sleep(0.1)
+                complete = await _until(partial(crowd.has_opened, stage), self._plan.most_open_s)
                 await asyncio.sleep(0.5)
                 opened = crowd.tally.opened
                 row[f"kib_per_stream_{stage}"] = (self._gateway.rss_bytes() - empty) / 1024 / max(opened, 1)
                 row[f"opened_{stage}"] = opened
-                if opened < stage:
+                if not complete:
                     break
-            row["errors"] = dict(crowd.tally.errors)
+            row["errors"] = self._note("memory", crowd.tally.errors)
         finally:
             await crowd.leave()
             await self._quiet()
         return row
 
-    async def turn(self) -> dict[str, Row]:
+    async def turn(self, streams_work: bool) -> dict[str, Row]:
         """All of it, memory first: later the allocator would have room from before."""
+        if not streams_work:
+            return await self._stages("json", self.json_answers)
         rows: dict[str, Row] = {}
         if self._gateway.process is not None:
             rows["memory"] = await self.memory()
+        rows |= await self._stages("json", self.json_answers)
+        streams = await self._stages("stream", self.streams)
+        most = max((users for users in self._plan.users if f"stream-{users}" in streams), default=0)
+        return {**rows, **streams, **await self._stages("paced", self.paced, most)}
+
+    async def _stages(self, name: str, load: Callable[[int], Awaitable[Row]], most: int = 10**6) -> dict[str, Row]:
+        """One load with ever more users, as long as the gateway can be expected to answer them."""
+        rows: dict[str, Row] = {}
         for users in self._plan.users:
-            rows[f"json-{users}"] = await self.json_answers(users)
-        for users in self._plan.users:
-            rows[f"stream-{users}"] = await self.streams(users)
-        for users in self._plan.users:
-            rows[f"paced-{users}"] = await self.paced(users)
+            if users <= most:
+                row = rows[f"{name}-{users}"] = await load(users)
+                if name != "paced":
+                    most = int(row["answers_per_s"] * LONGEST_WAIT_S)
         return rows
-
-
-def described(plan: Plan) -> dict[str, object]:
-    """The plan as plain data, for the results' file."""
-    return asdict(plan)

@@ -8,18 +8,15 @@ Markdown.
 """
 
 import argparse
-import contextlib
 import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.bench.facts import machine_facts, started
 from tests.bench.figures import Spread, ratios, table
 
 CLIENTS = ("raw", "aiohttp", "httpx-aiohttp", "httpx2", "httpx")
@@ -37,31 +34,9 @@ Results = dict[str, dict[str, list[dict[str, object]]]]
 
 def _facts() -> dict[str, object]:
     """The machine, the commit, the versions."""
-    cpu = next(
-        (x.split(":")[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x), "?"
-    )
-    commit = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=False)
     parser = "C" if importlib.util.find_spec("aiohttp._http_parser") else "Python"
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": commit.stdout.strip() or "?",
-        "machine": f"{cpu}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "aiohttp_parser": parser,
-        "nice": os.getpriority(os.PRIO_PROCESS, 0),
-        "load_before": os.getloadavg()[0],
-    }
-
-
-@contextlib.contextmanager
-def _source(core: int) -> Iterator[int]:
-    """A running source's port. It ends when its input does, so also when this process is killed."""
-    command = [sys.executable, "-m", "tests.bench.sse_source", "--core", str(core)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-        process.terminate()
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {**machine_facts(Path.cwd()), "packages": packages, "aiohttp_parser": parser}
 
 
 def _measure(client: str, mode: str, port: int, core: int, seconds: float) -> dict[str, object]:
@@ -76,7 +51,8 @@ def run(clients: tuple[str, ...], rounds: int, seconds: float) -> Results:
     """All measurements, a line on standard error for each."""
     cores = sorted(os.sched_getaffinity(0))
     results: Results = {mode: {client: [] for client in clients} for mode in MODES}
-    with _source(cores[0]) as port:
+    with started("tests.bench.sse_source", cores[0]) as line:
+        port = int(line)
         for number in range(rounds):
             for mode in MODES:
                 for client in clients:

@@ -1,7 +1,7 @@
 """A scriptable upstream on a real port: it does what a replica behind nginx may, and what vLLM will not do on command.
 
-Every chat completion takes the next act from the script, or a short whole answer when the script is empty. Acts write
-to the socket themselves, so they can stop at any byte. `/health`, `/metrics` and `/v1/models` answer as a ready replica
+Every chat completion takes the next act from the script, or `otherwise` when the script is empty. Acts write to the
+socket themselves, so they can stop at any byte. `/health`, `/metrics` and `/v1/models` answer as a ready replica
 does until told otherwise. A completion whose request id begins with "canary-" is a probe: it takes nothing from the
 script and does not stand among the exchanges.
 """
@@ -171,7 +171,7 @@ class ScriptedUpstream:
 
     `running`, `waiting`, `kv_usage` (0 to 1) and `generated` are what /metrics says, `metrics_status` how. Each
     completion that is answered 200 adds `tokens_per_completion` to `generated` as its answer starts. `canary` replaces
-    the answer to canaries.
+    the answer to canaries, `otherwise` the short whole answer to a completion for which the script has nothing.
     """
 
     def __init__(self) -> None:
@@ -189,6 +189,7 @@ class ScriptedUpstream:
         self.tokens_per_completion = 1
         self.canary: Act | None = None
         self.canaries = 0
+        self.otherwise: Act = _answer_by_default
         self._script: list[Act] = []
         self._arrived = asyncio.Condition()
         self._server: asyncio.Server | None = None
@@ -239,7 +240,7 @@ class ScriptedUpstream:
         async with self._arrived:
             self.exchanges.append(exchange)
             self._arrived.notify_all()
-        await self._act(self._script.pop(0) if self._script else _answer_by_default, exchange)
+        await self._act(self._script.pop(0) if self._script else self.otherwise, exchange)
 
     async def _act(self, act: Act, exchange: Exchange) -> None:
         watcher = asyncio.get_running_loop().create_task(_watch(exchange))

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
+import psutil
 import pytest
 
 from inference.marks import NginxEdge
@@ -27,17 +28,22 @@ def unmark(edge: Edge, replica: int) -> None:
 
 
 def _and_wait(edge: Edge, put: Callable[[int], str], replica: int) -> None:
-    before = {worker.pid for worker in edge.processes()[1:]}
+    before = edge.processes()[1:]
     assert put(replica).endswith(RELOADED)
 
     def taken_over() -> bool:
-        # New workers run, and the old ones no longer listen: those that still stream say so in their titles.
-        workers = [worker for worker in edge.processes()[1:] if worker.is_running()]
-        titles = [" ".join(worker.cmdline()) for worker in workers]
-        fresh = [worker for worker in workers if worker.pid not in before]
-        return len(fresh) >= 2 and sum("shutting down" not in title for title in titles) == len(fresh)
+        fresh = [worker for worker in edge.processes()[1:] if worker not in before]
+        return len(fresh) >= 2 and all(_has_left(worker) for worker in before)
 
     eventually(taken_over, "the workers of the new configuration have taken over")
+
+
+def _has_left(worker: psutil.Process) -> bool:
+    """Whether it takes no new connection any more: it is gone, or streams on and says so in its title."""
+    try:
+        return "shutting down" in " ".join(worker.cmdline()) or worker.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_a_marked_replica_gets_nothing_new_on_the_balanced_port(cluster: Cluster) -> None:

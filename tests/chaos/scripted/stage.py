@@ -1,0 +1,120 @@
+"""A gateway over breakable replicas, clients that ask it, and what must hold when a test is over.
+
+Clients read to the end whatever comes and bring a `Result` for the tally. When a stage is left nothing may be held any
+more: no place, no request, nobody in the queue, nothing running on a replica.
+"""
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.chaos.scripted import engine
+from tests.chaos.scripted.replica import Fault, Replica
+from tests.chaos.tally import Result, Tally, hear
+from tests.contract.gateway.conftest import Front
+from tests.support.upstream import MODEL
+
+CHAT = "/v1/chat/completions"
+SETTLED_WITHIN_S = 5.0
+
+SHORT: Mapping[str, Mapping[str, Any]] = {
+    "on_prem": {"first_content_timeout_s": 5.0, "idle_timeout_s": 0.5, "connect_timeout_s": 1.0},
+    "health": {"failed_interval_s": 0.1, "busy_interval_s": 0.2},
+    "breaker": {"open_s": 0.1, "ramp_s": 0.0},
+    "attempts": {"resume_wait_s": 5.0},
+}
+"""Clocks that a test can wait for. A slice given to a stage changes single fields of these."""
+
+_numbers = itertools.count(1)
+
+
+def question(**changes: Any) -> dict[str, Any]:
+    """A streamed request like no other before it, 24 tokens long unless it says otherwise."""
+    asked = {"role": "user", "content": f"Question {next(_numbers)}: which car?"}
+    body: dict[str, Any] = {"model": MODEL, "messages": [asked], "stream": True, "max_tokens": 24, "ignore_eos": True}
+    return {**body, **changes}
+
+
+@dataclass
+class Stage:
+    """One gateway, its replicas, and the count of what became of the requests."""
+
+    front: Front
+    replicas: list[Replica]
+    faults: deque[Fault | None]
+    tally: Tally = field(default_factory=Tally)
+
+    async def ask(self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Result:
+        """Sends one chat completion, reads all of it, and judges it by its twin."""
+        result = await self.send(CHAT, body, headers)
+        self.tally.judge(result, engine.twin(body) if (body.get("n") or 1) == 1 else None)
+        return result
+
+    async def chat(self, message: str) -> Result:
+        """Asks at the conversation door. Not judged here: its twin is known from what the replica was sent."""
+        return await self.send("/api/chat", {"message": message})
+
+    async def ask_all(
+        self, bodies: Iterable[Mapping[str, Any]], headers: Mapping[str, str] | None = None
+    ) -> list[Result]:
+        """Sends all at once."""
+        return list(await asyncio.gather(*[self.ask(body, headers) for body in bodies]))
+
+    async def send(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Result:
+        """Sends one request and reads all that comes, however it ends."""
+        status, kind, data, failure = None, "", bytearray(), ""
+        try:
+            async with self.front.client.stream("POST", path, json=body, headers=headers) as answer:
+                status, kind = answer.status_code, answer.headers.get("content-type", "")
+                async for part in answer.aiter_raw():
+                    data += part
+        except httpx.HTTPError as error:
+            failure = f"{type(error).__name__}: {error}"
+        return Result(status, kind, bytes(data), ended=not failure, failure=failure)
+
+    async def in_flight(self) -> float:
+        """Places held, over all replicas."""
+        names = [f"replica-{number}" for number in range(len(self.replicas))]
+        return sum([await self.front.metric("scout_replica_in_flight", replica=name) for name in names])
+
+    async def queued(self) -> float:
+        """Requests that wait for a place."""
+        kinds = ("resume", "interactive", "batch")
+        return sum([await self.front.metric("scout_queue_waiting", priority=kind) for kind in kinds])
+
+    async def state(self, number: int) -> str:
+        """A replica's state as /readyz tells it."""
+        told = (await self.front.client.get("/readyz")).json()["replicas"]
+        return str(told[number]["state"])
+
+    async def _held(self) -> float:
+        return await self.in_flight() + await self.queued() + await self.front.metric("scout_open_requests")
+
+    async def settle(self) -> None:
+        """Returns when nothing is held any more; raises TimeoutError when something stays."""
+        async with asyncio.timeout(SETTLED_WITHIN_S):
+            while await self._held():  # noqa: ASYNC110  # gauges have no event
+                await asyncio.sleep(0.01)
+            await until(lambda: not any(replica.running for replica in self.replicas))
+
+    @property
+    def sent_on(self) -> int:
+        """Requests that reached a replica."""
+        return sum(len(replica.upstream.exchanges) for replica in self.replicas)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Waits for it; raises TimeoutError when it does not come."""
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110  # counters of the replicas, which have no event
+            await asyncio.sleep(0.005)
+
+
+def code(result: Result) -> str | None:
+    """The code of the error that ends a stream; None for a whole one."""
+    return hear(result.body).code

@@ -1,0 +1,42 @@
+"""The promise to the client: kill -9 whatever serves you, whenever, and your answer comes whole and letter for letter.
+
+Five rounds, each with twenty streams through both doors and a death at a random point. Either the API server dies, and
+its connections with it, or the engine behind it, and the API server is left to tell.
+"""
+
+import random
+
+import pytest
+
+from tests.chaos.conftest import Say
+from tests.chaos.front import Front
+from tests.chaos.load import Burst, questions, unbroken
+from tests.chaos.stack import Stack
+from tests.chaos.tally import Tally
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(420)]
+
+ROUNDS = 5
+SEED = 20
+EARLIEST, LATEST = 0.1, 0.6
+"""Shares of all pieces between which the death falls: before, nothing has begun; after, some have ended."""
+
+
+async def test_every_stream_survives_its_replica(front: Front, stack: Stack, tally: Tally, say: Say) -> None:
+    chance = random.Random(SEED)
+    twins = await unbroken(front.client, questions(14, 6))
+    for number in range(ROUNDS):
+        await front.until_ready(2)
+        this_round, resumed_before = Tally(), await front.metric("scout_resumes_total")
+        async with Burst(front.client, twins.questions) as burst:
+            await burst.until(round(twins.pieces * chance.uniform(EARLIEST, LATEST)))
+            victim = chance.choice(await front.busy())
+            kill = chance.choice([stack.kill_server, stack.kill_engine])
+            kill(victim)
+        burst.judge(this_round, twins.texts)
+        resumed = await front.metric("scout_resumes_total") - resumed_before
+        say(f"round {number}, seed {SEED}: {kill.__name__}({victim}) after {burst.pieces} pieces; {this_round}")
+        tally.add(this_round)
+        assert this_round.lost == []
+        assert this_round.whole == len(twins.questions)
+        assert resumed >= 1, "nobody was on the replica that died: the round has shown nothing"

@@ -1,0 +1,41 @@
+"""The promise to the client: all replicas are restarted, one after the other, and you do not notice.
+
+Each is drained before it is ended, and what has not ended by then goes on elsewhere. Here the operator's command does
+it, at the stack's own gateway, while clients ask without a pause.
+"""
+
+import asyncio
+import subprocess
+
+import pytest
+
+from tests.chaos.front import Front
+from tests.chaos.load import Steady, questions, unbroken
+from tests.chaos.stack import ROOT, Stack
+from tests.chaos.tally import Tally
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
+
+CLIENTS = 6
+
+
+async def test_rolling_restart_under_constant_load_loses_nothing(stack: Stack, tally: Tally) -> None:
+    everyone = len(stack.replica_urls)
+    async with Front(stack, stack.variables["SCOUT_URL"], replicas=everyone) as front:
+        twins = await unbroken(front.client, questions(CLIENTS))
+        async with Steady(front.client, twins, CLIENTS, tally):
+            command = await asyncio.create_subprocess_exec(
+                *stack.command("restart", "--rolling"),
+                cwd=ROOT,
+                env=stack.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            said, _ = await command.communicate()
+        print(said.decode())
+        assert command.returncode == 0, said.decode()
+        assert tally.lost == []
+        assert tally.typed == {}
+        assert tally.whole == tally.sent
+        assert len(await front.ready()) == everyone
