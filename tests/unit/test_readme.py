@@ -8,10 +8,12 @@ import pytest
 
 from gateway import errors
 from gateway.configuration import ENVIRONMENT
+from gateway.fields import FIELDS
 from gateway.settings import Topology
 from inference.profile import load_profile, profile_names
 from infra.checks.suites import suites
 from infra.local.settings import VARIABLES
+from shared import headers
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -40,7 +42,7 @@ def test_every_setting_stands_there_with_its_default() -> None:
 
 def test_every_variable_of_the_gateway_stands_there() -> None:
     told = {name for row in rows("environment of the gateway") for name in names(row[0])}
-    secrets = {"SCOUT_API_KEYS_FILE", "SCOUT_ONPREM_KEY_FILE"}
+    secrets = {"SCOUT_API_KEYS_FILE", "SCOUT_ONPREM_KEY_FILE", "SCOUT_ADMIN_KEYS_FILE"}
     assert told == set(ENVIRONMENT) | secrets
 
 
@@ -102,3 +104,12 @@ def test_files_that_the_text_names_exist(path: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`(\w+\.py)`", LIFE))))
 def test_files_named_without_their_folder_exist_in_the_gateway(name: str) -> None:
     assert list((ROOT / "gateway").rglob(name))
+
+
+def test_every_field_that_is_not_simply_passed_on_stands_there() -> None:
+    assert {name for row in rows("field of a request") for name in names(row[0])} == set(FIELDS)
+
+
+def test_every_header_of_a_request_stands_there() -> None:
+    told = {names(row[0])[0] for row in rows("header of a request")}
+    assert told == {headers.DEADLINE_MS, headers.PRIORITY, headers.REQUEST_ID}
