@@ -6,11 +6,19 @@ gives all of it back in `close`, which is synchronous and may be called at any t
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Protocol
 
-from gateway.errors import DeadlineExceeded, GatewayError, UpstreamLost, UpstreamProtocolError, UpstreamTimeout
+from gateway.errors import (
+    ClientGone,
+    DeadlineExceeded,
+    GatewayError,
+    UpstreamLost,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+)
 from gateway.ledger import OK
 from gateway.narrator import Narrator
 from gateway.pool import Lease, Pool
@@ -19,6 +27,11 @@ from gateway.work import Opened, Work
 
 LOST_PATIENCE_S = 1.0
 """A stream that was silent for so long when its replica is found to have failed is broken; one that is not, goes on."""
+
+LAST_WORDS_S = 5.0
+"""For a client to take the error of a stream whose time was up. One that does not take it is left."""
+
+SHORTEST_LOOK_S = 0.02
 
 BROKEN = (
     "The connection to the model broke before the answer was complete. What came so far is not all of it. Ask again."
@@ -58,44 +71,48 @@ class Relay:
         self._clock = clock
         self._started = False
         self._ended = False
+        self._closed = False
         self._stopped: GatewayError | None = None
-        self._waiting = False
+        self._resuming: asyncio.Timeout | None = None
         self._watch: asyncio.TimerHandle | None = None
-        self._silent_at = self._heard_at = clock()
-        self._leg = opened
-        self._chunks: list[Chunk] = []
+        self._told: list[Chunk] = []
+        # Silence is time in which we wait for the replica: a client that is slow to read uses nothing of it up.
+        self._waiting = False
+        self._patience_s = work.clocks.idle_s
+        self._silent_at = math.inf
         self._begin_leg(opened)
+        self._look_later(clock())
 
     def __aiter__(self) -> "Relay":
         return self
 
     async def __anext__(self) -> list[Chunk]:
-        while True:
-            if self._chunks:
-                chunks, self._chunks = self._chunks, []
-            elif self._ended:
+        while not (told := self._told):
+            if self._closed:
+                raise StopAsyncIteration
+            if self._ended:
                 self._entry.outcome = OK
                 self._entry.usage = self._narrator.usage
                 self.close()
                 raise StopAsyncIteration
-            else:
-                try:
-                    chunks = await self._read()
-                except AttemptFailed as failed:
-                    await self._carry_on(failed)
-                    continue
-            if told := self._narrator.tell(chunks):
-                if self._narrator.complete:
-                    self._ended = True
-                if not self._started:
-                    self._started = True
-                    self._entry.first_content()
-                return told
+            try:
+                await self._read()
+            except AttemptFailed as failed:
+                await self._carry_on(failed)
+        self._told = []
+        if not self._started:
+            self._started = True
+            self._entry.first_content()
+        return told
 
     def stop(self, error: GatewayError) -> None:
-        """Ends the stream with this error, as soon as the client takes what has come so far."""
+        """Ends the stream with this error, as soon as the client takes what has come so far. The first call counts."""
+        if self._stopped is not None:
+            return
         self._stopped = error
         self._leg.stream.interrupt(AttemptFailed(error, Fault.NONE))
+        if self._resuming is not None:
+            self._resuming.reschedule(asyncio.get_running_loop().time())
 
     def on_close(self, forget: Callable[[], None]) -> None:
         """Has `forget` called when the relay is closed."""
@@ -103,67 +120,83 @@ class Relay:
 
     def close(self) -> None:
         """Gives everything back. A stream that has not ended is cut, and booked as left by the client."""
+        if self._closed:
+            return
+        self._closed = True
+        self._told = []
         if self._watch is not None:
             self._watch.cancel()
-            self._watch = None
         if not self._entry.usage:
             self._entry.usage = self._narrator.usage
         self._entry.finish_reason = self._narrator.finish_reason
         self._leg.lease.on_lost = None
         self._leg.held.close()
         self._held.close()
+        if self._resuming is not None:
+            self.stop(ClientGone("The client left."))
 
     # ---- one leg
 
     def _begin_leg(self, opened: Opened) -> None:
         self._leg = opened
-        self._chunks = opened.chunks
         self.replica = opened.lease.replica.name
         opened.lease.on_lost = self._replica_lost
-        self._heard_at = self._clock()
-        if self._watch is None:
-            self._look_later(self._work.clocks.idle_s)
+        self._tell(opened.chunks)
 
-    async def _read(self) -> list[Chunk]:
-        now = self._clock()
-        self._silent_at = now + self._work.clocks.idle_s
+    async def _read(self) -> None:
+        if self._stopped is not None:
+            raise AttemptFailed(self._stopped, Fault.NONE)
+        self._silent_at = self._clock() + self._patience_s
         self._waiting = True
         try:
             chunks = await self._leg.stream.read()
         finally:
             self._waiting = False
-        if self._stopped is not None:
-            raise AttemptFailed(self._stopped, Fault.NONE)
         if chunks is None:
             if self._narrator.unfinished:
                 nothing = UpstreamProtocolError("", detail="[DONE] without a finish_reason")
                 raise AttemptFailed(nothing, Fault.SUSPECT)
-            self._ended = True
-            return self._narrator.end()
-        self._heard_at = now
-        self._pool.progressed(self._leg.lease.replica)
-        return chunks
+            self._ended, self._told = True, self._narrator.end()
+        elif chunks[-1].choices or any([chunk.choices or chunk.usage is not None for chunk in chunks]):
+            self._tell(chunks)
+        else:  # comments: the line is alive, which says nothing of the engine
+            self._patience_s = self._silent_at - self._clock()
+            if self._patience_s <= 0:
+                raise self._silence()
+            self._told = self._narrator.tell(chunks)
+
+    def _tell(self, chunks: list[Chunk]) -> None:
+        self._heard_at = self._clock()
+        self._patience_s = self._work.clocks.idle_s
+        self._told = self._narrator.tell(chunks)
+        self._ended = self._narrator.complete
 
     # ---- the watch: one timer for the whole stream, which looks at the clock when it fires
 
-    def _look_later(self, seconds: float) -> None:
-        self._watch = asyncio.get_running_loop().call_later(seconds, self._look)
+    def _look_later(self, now: float) -> None:
+        idle_s = self._work.clocks.idle_s
+        due = self._silent_at if self._waiting else now + min(idle_s, max(self._patience_s, LOST_PATIENCE_S))
+        wait_s = max(SHORTEST_LOOK_S, min(due, self._work.budget.ends_at) - now)
+        self._watch = asyncio.get_running_loop().call_later(wait_s, self._look)
 
     def _look(self) -> None:
-        now, budget = self._clock(), self._work.budget
-        if now >= budget.ends_at:
+        now = self._clock()
+        if now >= self._work.budget.ends_at:
             self._overdue()
-        elif self._waiting and now >= self._silent_at:
-            silent = UpstreamTimeout("", detail=f"silent for {now - self._heard_at:.1f} s")
-            self._leg.stream.interrupt(AttemptFailed(silent, Fault.SUSPECT))
-        due = min(self._silent_at if self._waiting else now + self._work.clocks.idle_s, budget.ends_at)
-        self._look_later(max(0.02, due - now))
+            return
+        if self._waiting and now >= self._silent_at:
+            self._leg.stream.interrupt(self._silence())
+        self._look_later(now)
+
+    def _silence(self) -> AttemptFailed:
+        silent_s = self._clock() - self._heard_at
+        return AttemptFailed(UpstreamTimeout("", detail=f"silent for {silent_s:.1f} s"), Fault.SUSPECT)
 
     def _overdue(self) -> None:
-        if self._waiting:
+        if self._waiting or self.on_overdue is None:
             self.stop(self._too_long())
-        elif self.on_overdue is not None:
-            self._entry.fail(self._too_long())
+            self._watch = asyncio.get_running_loop().call_later(LAST_WORDS_S, self._overdue)
+        else:
             self.on_overdue()
 
     def _too_long(self) -> GatewayError:
@@ -173,10 +206,12 @@ class Relay:
 
     def _replica_lost(self) -> None:
         """Its replica was found to have failed. A stream that still hears from it is left alone."""
-        self._silent_at = min(self._silent_at, max(self._clock(), self._heard_at + LOST_PATIENCE_S))
+        now = self._clock()
+        self._patience_s = min(self._patience_s, LOST_PATIENCE_S)
+        self._silent_at = min(self._silent_at, max(now, self._heard_at + LOST_PATIENCE_S))
         if self._watch is not None:
             self._watch.cancel()
-        self._look_later(max(0.0, self._silent_at - self._clock()))
+        self._look_later(now)
 
     # ---- from one leg to the next
 
@@ -184,37 +219,55 @@ class Relay:
         """Makes the stream go on, on another replica; raises GatewayError where that cannot be."""
         lease = self._leg.lease
         lease.on_lost = None
-        self._attempts.failed(self._work, lease, failed, produced=self._narrator.produced)
+        if self._closed:
+            return
+        if self._stopped is None:
+            self._attempts.failed(self._work, lease, failed, produced=self._narrator.produced)
         self._leg.held.close()
         detail = failed.error.detail or failed.error.code
-        if self._stopped is not None:
-            raise self._give_up(self._stopped)
         if self._narrator.all_said:
-            self._ended = True
-            self._chunks = self._narrator.end()
+            self._ended, self._told = True, self._narrator.end()
             self._entry.resume("completed")
             return
+        if self._stopped is not None:
+            raise self._give_up(self._stopped)
         if reason := self._why_not():
             self._entry.resume("refused")
             raise self._give_up(UpstreamLost(BROKEN, detail=f"{detail}; not resumed: {reason}"))
         leg = self._narrator.next_leg()
         if isinstance(leg, list):
-            self._ended = True
-            self._chunks = leg
+            self._ended, self._told = True, leg
             self._entry.resume("completed")
             return
         self._work.body = leg
         self._work.budget.spend_resume()
         try:
-            opened = await self._attempts.next_leg(self._work)
+            opened = await self._next_leg()
         except GatewayError as error:
             self._entry.resume("failed")
+            if self._stopped is not None:
+                raise self._give_up(self._stopped) from error
             if isinstance(error, DeadlineExceeded):
                 raise self._give_up(self._too_long()) from error
             raise self._give_up(UpstreamLost(BROKEN, detail=f"{detail}; then: {error.detail or error.code}")) from error
+        if self._closed:
+            opened.held.close()
+            return
         self._entry.resumed += 1
         self._entry.resume("resumed")
         self._begin_leg(opened)
+
+    async def _next_leg(self) -> Opened:
+        """The stream that goes on, unless this one is stopped meanwhile. Raises GatewayError."""
+        self._waiting, self._silent_at = True, math.inf  # for a place and first content; attempts have the clocks
+        try:
+            async with asyncio.timeout(None) as self._resuming:
+                return await self._attempts.next_leg(self._work)
+        except TimeoutError:
+            assert self._stopped is not None  # noqa: S101  # nothing else lets it time out
+            raise self._stopped from None
+        finally:
+            self._waiting, self._resuming = False, None
 
     def _why_not(self) -> str:
         budget = self._work.budget

@@ -27,9 +27,9 @@ NEARLY = 0.9
 """A judgment: who holds this share of the longest held prefix holds nearly the same, and load decides between them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would make it five times as dear: every request needs one a replica
 class Candidate:
-    """A replica as the choice sees it.
+    """A replica as the choice sees it; not to be changed.
 
     `in_flight` requests and `in_flight_tokens`, which they will occupy, are ours; `limit` is how many requests it may
     hold now. `waiting` is the length of the engine's own queue, ours included, and `kv_usage` a share (0..1), both by

@@ -44,7 +44,8 @@ def from_exception(error: Exception) -> AttemptFailed:
 def from_status(status: int, body: bytes, retry_after: str | None, connected: str | None = None) -> AttemptFailed:
     """An answer that is not 200, told by its status and, where it is about the request, by its error object.
 
-    `connected` is nginx's word on a 502: how long connecting to the engine took, or "-" where it could not.
+    `connected` is nginx's word on a 502 or 504 of its own: how long connecting to the engine took, or "-" where it
+    could not; on the balanced port one of these for each replica tried (nginx 1.22: "-, 0.003").
     """
     explanation = _error_object(body)
     message = explanation.get("message")
@@ -61,10 +62,11 @@ def from_status(status: int, body: bytes, retry_after: str | None, connected: st
     if status in (401, 403):
         refused = UpstreamUnavailable(UNREACHABLE, detail=f"{detail}: the key towards on-prem is refused")
         return AttemptFailed(refused, Fault.UNREACHABLE)
-    if status == 502:
-        # nginx says so when it cannot connect, and when the engine dies over the request.
+    sent = connected is not None and any(character.isdigit() for character in connected)
+    if status == 502 or (status == 504 and connected and not sent):
+        # nginx cannot connect, or (502 only) the engine has died over the request.
         gone = UpstreamUnavailable(UNREACHABLE, retry_after_s=2, detail=detail)
-        return AttemptFailed(gone, Fault.UNREACHABLE, cut=connected not in (None, "", "-"))
+        return AttemptFailed(gone, Fault.UNREACHABLE, cut=sent)
     if status == 504:
         return AttemptFailed(UpstreamTimeout("The model did not answer in time.", detail=detail), Fault.SUSPECT)
     if status == 500:

@@ -20,21 +20,17 @@ from urllib.parse import parse_qsl
 
 import uvloop
 
-from tests.bench.sse_source import WORDS, Connection, Pace, Script, Sightings
-
-MODEL = "llama-70b-scout"
-_ID = "chatcmpl-8bf138849e8d7539"
-_CREATED = 1793610000
-_PROMPT_IDS = [0, 2, 297, 3, *range(271, 411), 2, 291, 3, 271]
-_FINGERPRINT = "vllm-0.32.0-27651f31"
-_USAGE = {
-    "prompt_tokens": len(_PROMPT_IDS),
-    "total_tokens": len(_PROMPT_IDS) + 32,
-    "completion_tokens": 32,
-    "prompt_tokens_details": {"cached_tokens": 128, "created_cache_tokens": 0},
-}
-_SCALE_OUT_IS_OFF = "Scale-out endpoints are disabled. Restart vllm serve with --enable-scale-out to enable them."
-_DONE = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+from tests.bench.engine_script import (
+    CREATED,
+    MODEL,
+    NOT_FOUND,
+    PROMPT_IDS,
+    RENDER_IS_OFF,
+    EngineScript,
+    json_answer,
+    whole_response,
+)
+from tests.bench.sse_source import Connection, Pace, Script, Sightings
 
 
 @dataclass
@@ -56,75 +52,6 @@ class Shared:
     sightings: Sightings = field(default_factory=Sightings)
 
 
-def _chunk(**fields: object) -> bytes:
-    """One event in its HTTP chunk."""
-    whole = {"id": _ID, "object": "chat.completion.chunk", "created": _CREATED, "model": MODEL, **fields}
-    event = b"data: " + json.dumps(whole, separators=(",", ":")).encode() + b"\n\n"
-    return b"%x\r\n%b\r\n" % (len(event), event)
-
-
-def _choice(delta: dict[str, str], finish_reason: str | None, **more: object) -> list[dict[str, object]]:
-    return [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason, **more}]
-
-
-class EngineScript:
-    """The bytes of every stream, prepared once. `with_ids`: as vLLM answers to `return_token_ids`."""
-
-    def __init__(self, with_ids: bool, with_usage: bool) -> None:
-        def ids(token: int) -> list[int] | None:
-            return [token] if with_ids else None
-
-        self.first = _chunk(
-            choices=_choice({"role": "assistant", "content": ""}, None),
-            prompt_token_ids=_PROMPT_IDS if with_ids else None,
-            prompt_text=None,
-        )
-        self.middle = [
-            _chunk(choices=_choice({"content": word}, None, token_ids=ids(825 + n))) for n, word in enumerate(WORDS)
-        ]
-        last = _choice({"content": "."}, "stop", stop_reason=None, token_ids=ids(980))
-        if with_usage:
-            usage = _chunk(choices=[], usage=_USAGE, system_fingerprint=_FINGERPRINT)
-            self.last = _chunk(choices=last) + usage + _DONE
-        else:
-            self.last = _chunk(choices=last, system_fingerprint=_FINGERPRINT) + _DONE
-
-    def event(self, index: int, chunks: int) -> bytes:
-        """What is written for the event at `index` of an answer of `chunks` events, the role's among them."""
-        if index == 0:
-            return self.first
-        return self.last if index == chunks - 1 else self.middle[index % len(self.middle)]
-
-
-def _json(status: bytes, value: object, kind: bytes = b"application/json") -> bytes:
-    body = value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":")).encode()
-    head = b"HTTP/1.1 %b\r\ndate: Mon, 02 Nov 2026 09:00:00 GMT\r\nserver: uvicorn\r\ncontent-length: %d\r\n"
-    return head % (status, len(body)) + b"content-type: " + kind + b"\r\n\r\n" + body
-
-
-def whole_text(tokens: int) -> str:
-    """The text of an answer of that many tokens: what a client must have got in the end."""
-    return "".join(WORDS[n % len(WORDS)] for n in range(1, tokens)) + "."
-
-
-def _answer(with_ids: bool) -> bytes:
-    """The JSON answer of 32 tokens."""
-    message = {"role": "assistant", "content": whole_text(32), "refusal": None, "reasoning": None}
-    ids = list(range(825, 857)) if with_ids else None
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop", "token_ids": ids}
-    whole = {
-        "id": _ID,
-        "object": "chat.completion",
-        "created": _CREATED,
-        "model": MODEL,
-        "choices": [choice],
-        "system_fingerprint": _FINGERPRINT,
-        "usage": _USAGE,
-        "prompt_token_ids": _PROMPT_IDS if with_ids else None,
-    }
-    return _json(b"200 OK", whole)
-
-
 class Engine:
     """One replica's prepared answers and its counts."""
 
@@ -133,13 +60,13 @@ class Engine:
         self.count = Replica()
         shared.replicas.append(self.count)
         self.streams = streams
-        self.answers = {with_ids: _answer(with_ids) for with_ids in (False, True)}
-        model = {"id": MODEL, "object": "model", "created": _CREATED, "owned_by": "vllm", "root": MODEL}
+        self.answers = {with_ids: json_answer(with_ids) for with_ids in (False, True)}
+        model = {"id": MODEL, "object": "model", "created": CREATED, "owned_by": "vllm", "root": MODEL}
         models = {"object": "list", "data": [{**model, "parent": None, "max_model_len": 8192}]}
         self.fixed = {
-            "/health": _json(b"200 OK", b""),
-            "/v1/models": _json(b"200 OK", models),
-            "/version": _json(b"200 OK", {"version": "0.32.0"}),
+            "/health": whole_response(b"200 OK", b""),
+            "/v1/models": whole_response(b"200 OK", models),
+            "/version": whole_response(b"200 OK", {"version": "0.32.0"}),
         }
 
     def metrics(self) -> bytes:
@@ -149,7 +76,7 @@ class Engine:
             "num_requests_running gauge": count.running,
             "num_requests_waiting gauge": 0,
             "kv_cache_usage_perc gauge": min(count.running / 2000, 1.0),
-            "prompt_tokens_total counter": count.answers * len(_PROMPT_IDS),
+            "prompt_tokens_total counter": count.answers * len(PROMPT_IDS),
             "generation_tokens_total counter": count.tokens,
         }
         lines = []
@@ -164,16 +91,16 @@ class Engine:
         if path in self.fixed:
             return self.fixed[path]
         if path == "/metrics":
-            return _json(b"200 OK", self.metrics(), b"text/plain; version=0.0.4; charset=utf-8")
+            return whole_response(b"200 OK", self.metrics(), b"text/plain; version=0.0.4; charset=utf-8")
         if path == "/cpu":
-            return _json(b"200 OK", time.process_time())
+            return whole_response(b"200 OK", time.process_time())
         if path == "/running":
-            return _json(b"200 OK", sum(replica.running for replica in self.shared.replicas))
+            return whole_response(b"200 OK", sum(replica.running for replica in self.shared.replicas))
         if path == "/pace":
             values = {name: float(value) for name, value in parse_qsl(query)}
             self.shared.pace = Pace(int(values["chunks"]), 0.0, values["first_s"], values["gap_s"])
-            return _json(b"200 OK", "set")
-        return _json(b"404 Not Found", {"detail": "Not Found"})
+            return whole_response(b"200 OK", "set")
+        return NOT_FOUND
 
 
 class EngineConnection(Connection):
@@ -194,12 +121,8 @@ class EngineConnection(Connection):
 
     def _take(self, target: bytes, body: bytes) -> None:
         engine = self._engine
-        if target == b"/v1/chat/completions/render":
-            error = {"message": _SCALE_OUT_IS_OFF, "type": "PermissionDeniedError", "param": None, "code": 403}
-            self._write(_json(b"403 Forbidden", {"error": error}))
-            return
         if target != b"/v1/chat/completions":
-            self._write(_json(b"404 Not Found", {"detail": "Not Found"}))
+            self._write(RENDER_IS_OFF if target == b"/v1/chat/completions/render" else NOT_FOUND)
             return
         request = json.loads(body)
         engine.count.answers += 1

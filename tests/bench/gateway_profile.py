@@ -65,9 +65,10 @@ def flame_table(found: Flame, rows: int) -> str:
 
 
 def ancestors_table(found: Flame, rows: int) -> str:
-    """The functions below which the most time was spent."""
+    """The functions below which the most time was spent, without those below which all of it was."""
     share = 100 / max(found.samples, 1)
-    cells = [[name, f"{share * count:.1f}"] for name, count in found.total.most_common(rows)]
+    told = [(name, count) for name, count in found.total.most_common() if count < 0.99 * found.samples]
+    cells = [[name, f"{share * count:.1f}"] for name, count in told[:rows]]
     return table(["function", "total %"], cells)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench.facts import commit_of, machine_facts, started
+from tests.bench.facts import machine_facts, started
 from tests.bench.gateway_load import Target
 from tests.bench.gateway_measure import TOKENS, EngineControl, Measurer, Plan, request_body
 from tests.bench.gateway_probe import check
@@ -164,7 +164,7 @@ def main() -> None:
                 run.turn(contender, number)
     command = shlex.join(["./scout", "bench", *sys.argv[1:]])
     facts |= {"command": command, "rounds": rounds, "nice": args.nice or 0, "load_after": os.getloadavg()[0]}
-    run.outcome.versions["ours"] = commit_of(args.checkout)
+    run.outcome.versions["ours"] = str(facts["commit"])
     print(report(run.outcome, facts, plan.users, plan.open_streams))
     if args.json:
         args.json.write_text(json.dumps({"facts": facts, **asdict(run.outcome)}, indent=1) + "\n")

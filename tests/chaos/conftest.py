@@ -1,11 +1,12 @@
 """The fixtures of the files that break real vLLM, and the table of what became of every request."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from tests.chaos.front import Front, gateway_over
+from tests.chaos.load import Twins, questions, unbroken
 from tests.chaos.stack import Stack, StackDown, running
 from tests.chaos.tally import Tally
 
@@ -13,6 +14,19 @@ SAID = pytest.StashKey[list[str]]()
 
 AS_SHIPPED = "[chat]\ntemperature = 0.0\nmax_tokens = 160\n"
 """The conversation door samples; at temperature 0 its answers have twins too."""
+
+SHORT_CLOCKS = (
+    AS_SHIPPED
+    + """
+[health]
+busy_interval_s = 0.5
+failed_interval_s = 0.5
+timeout_s = 2.0
+stall_after_s = 4.0
+canary_timeout_s = 2.0
+"""
+)
+"""For what is found out by waiting only: the suite shall be short, and what the clocks decide is the same."""
 
 Say = Callable[[str], None]
 
@@ -68,6 +82,23 @@ async def front(stack: Stack, gateway_url: str) -> AsyncIterator[Front]:
     """The gateway as it is shipped, with two replicas at least."""
     async with Front(stack, gateway_url) as opened:
         yield opened
+
+
+TwinsOf = Callable[[Front, int, int], Awaitable[Twins]]
+
+
+@pytest.fixture(scope="session")
+def twins_of() -> TwinsOf:
+    """The unbroken answers to so many questions of each door, asked once, when they are first wanted."""
+    known: dict[tuple[int, int], Twins] = {}
+
+    async def twins(front: Front, completions: int, spoken_ones: int) -> Twins:
+        asked = completions, spoken_ones
+        if asked not in known:
+            known[asked] = await unbroken(front.client, questions(*asked))
+        return known[asked]
+
+    return twins
 
 
 Gateway = Callable[[str], str]

@@ -6,9 +6,9 @@ may take. And when the replicas are back, so is everything else, without anybody
 
 import pytest
 
-from tests.chaos.conftest import Say
+from tests.chaos.conftest import Say, TwinsOf
 from tests.chaos.front import Front
-from tests.chaos.load import Burst, ask, questions, unbroken
+from tests.chaos.load import Burst, ask
 from tests.chaos.stack import Stack
 from tests.chaos.tally import Tally
 
@@ -21,9 +21,11 @@ IN_BAND = {"upstream_lost"}
 AT_ONCE = {"upstream_unavailable"}
 
 
-async def test_death_of_all_is_told_and_recovered_from(front: Front, stack: Stack, tally: Tally, say: Say) -> None:
-    asked = questions(8)
-    twins = await unbroken(front.client, asked)
+async def test_death_of_all_is_told_and_recovered_from(
+    front: Front, stack: Stack, twins_of: TwinsOf, tally: Tally, say: Say
+) -> None:
+    twins = await twins_of(front, 8, 0)
+    asked = twins.questions
     streams, newcomers, later = Tally(), Tally(), Tally()
     async with Burst(front.client, asked) as burst:
         await burst.until(twins.pieces // 4)

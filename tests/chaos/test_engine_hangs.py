@@ -6,32 +6,20 @@ The clocks are short here, so that the suite is; what they decide is the same.
 
 import pytest
 
-from tests.chaos.conftest import Gateway
+from tests.chaos.conftest import SHORT_CLOCKS, Gateway, TwinsOf
 from tests.chaos.front import Front
-from tests.chaos.load import Burst, questions, unbroken
+from tests.chaos.load import Burst
 from tests.chaos.stack import Stack
 from tests.chaos.tally import Tally
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
-SHORT_CLOCKS = """
-[chat]
-temperature = 0.0
-max_tokens = 160
-[health]
-busy_interval_s = 0.5
-failed_interval_s = 0.5
-timeout_s = 2.0
-stall_after_s = 4.0
-canary_timeout_s = 2.0
-"""
-
 
 async def test_engine_that_hangs_mid_stream_loses_nothing_and_may_come_back(
-    stack: Stack, gateway: Gateway, tally: Tally
+    stack: Stack, gateway: Gateway, twins_of: TwinsOf, tally: Tally
 ) -> None:
     async with Front(stack, gateway(SHORT_CLOCKS)) as front:
-        twins = await unbroken(front.client, questions(9, 3))
+        twins = await twins_of(front, 14, 6)
         before = await front.ready()
         async with Burst(front.client, twins.questions) as burst:
             await burst.until(twins.pieces // 4)
@@ -45,9 +33,11 @@ async def test_engine_that_hangs_mid_stream_loses_nothing_and_may_come_back(
         await front.until_ready(len(before))
 
 
-async def test_api_server_that_hangs_mid_stream_loses_nothing(stack: Stack, gateway: Gateway, tally: Tally) -> None:
+async def test_api_server_that_hangs_mid_stream_loses_nothing(
+    stack: Stack, gateway: Gateway, twins_of: TwinsOf, tally: Tally
+) -> None:
     async with Front(stack, gateway(SHORT_CLOCKS)) as front:
-        twins = await unbroken(front.client, questions(9, 3))
+        twins = await twins_of(front, 14, 6)
         async with Burst(front.client, twins.questions) as burst:
             await burst.until(twins.pieces // 4)
             stack.hang_server((await front.busy())[0])
@@ -58,10 +48,10 @@ async def test_api_server_that_hangs_mid_stream_loses_nothing(stack: Stack, gate
 
 
 async def test_engine_that_hangs_before_the_first_token_is_passed_over(
-    stack: Stack, gateway: Gateway, tally: Tally
+    stack: Stack, gateway: Gateway, twins_of: TwinsOf, tally: Tally
 ) -> None:
     async with Front(stack, gateway(SHORT_CLOCKS)) as front:
-        twins = await unbroken(front.client, questions(9, 3))
+        twins = await twins_of(front, 14, 6)
         victim = (await front.ready())[0]
         stack.hang_engine(victim)
         async with Burst(front.client, twins.questions) as burst:

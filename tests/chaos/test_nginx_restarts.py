@@ -8,16 +8,17 @@ import signal
 
 import pytest
 
+from tests.chaos.conftest import TwinsOf
 from tests.chaos.front import Front
-from tests.chaos.load import Burst, Steady, questions, unbroken
+from tests.chaos.load import Burst, Steady
 from tests.chaos.stack import Stack
 from tests.chaos.tally import Tally
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 
-async def test_reload_breaks_no_stream(front: Front, stack: Stack, tally: Tally) -> None:
-    twins = await unbroken(front.client, questions(14, 6))
+async def test_reload_breaks_no_stream(front: Front, stack: Stack, twins_of: TwinsOf, tally: Tally) -> None:
+    twins = await twins_of(front, 14, 6)
     resumed = await front.metric("scout_resumes_total")
     async with Burst(front.client, twins.questions) as burst:
         await burst.until(twins.pieces // 4)
@@ -28,8 +29,8 @@ async def test_reload_breaks_no_stream(front: Front, stack: Stack, tally: Tally)
     assert await front.metric("scout_resumes_total") == resumed, "nothing was broken, so nothing had to be resumed"
 
 
-async def test_restart_mid_stream_is_survived(front: Front, stack: Stack, tally: Tally) -> None:
-    twins = await unbroken(front.client, questions(14, 6))
+async def test_restart_mid_stream_is_survived(front: Front, stack: Stack, twins_of: TwinsOf, tally: Tally) -> None:
+    twins = await twins_of(front, 14, 6)
     resumed = await front.metric("scout_resumes_total")
     async with Burst(front.client, twins.questions) as burst:
         await burst.until(twins.pieces // 4)
@@ -41,9 +42,9 @@ async def test_restart_mid_stream_is_survived(front: Front, stack: Stack, tally:
 
 
 async def test_requests_that_come_during_a_restart_are_answered_or_told(
-    front: Front, stack: Stack, tally: Tally
+    front: Front, stack: Stack, twins_of: TwinsOf, tally: Tally
 ) -> None:
-    twins = await unbroken(front.client, questions(8, tokens=40))
+    twins = await twins_of(front, 8, 0)
     async with Steady(front.client, twins, clients=8, tally=tally):
         stack.tell_nginx(signal.SIGTERM)
         await front.until_metric("scout_site_down", 1)

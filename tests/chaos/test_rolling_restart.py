@@ -9,8 +9,9 @@ import subprocess
 
 import pytest
 
+from tests.chaos.conftest import TwinsOf
 from tests.chaos.front import Front
-from tests.chaos.load import Steady, questions, unbroken
+from tests.chaos.load import Steady
 from tests.chaos.stack import ROOT, Stack
 from tests.chaos.tally import Tally
 
@@ -19,10 +20,10 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
 CLIENTS = 6
 
 
-async def test_rolling_restart_under_constant_load_loses_nothing(stack: Stack, tally: Tally) -> None:
+async def test_rolling_restart_under_constant_load_loses_nothing(stack: Stack, twins_of: TwinsOf, tally: Tally) -> None:
     everyone = len(stack.replica_urls)
     async with Front(stack, stack.variables["SCOUT_URL"], replicas=everyone) as front:
-        twins = await unbroken(front.client, questions(CLIENTS))
+        twins = await twins_of(front, 8, 0)
         async with Steady(front.client, twins, CLIENTS, tally):
             command = await asyncio.create_subprocess_exec(
                 *stack.command("restart", "--rolling"),

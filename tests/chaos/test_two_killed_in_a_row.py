@@ -6,16 +6,19 @@ brought something new in between; so nobody is cut off as a killer of replicas.
 
 import pytest
 
+from tests.chaos.conftest import TwinsOf
 from tests.chaos.front import Front
-from tests.chaos.load import Burst, questions, unbroken
+from tests.chaos.load import Burst
 from tests.chaos.stack import Stack
 from tests.chaos.tally import Tally
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
 
-async def test_second_death_is_survived_like_the_first(front: Front, stack: Stack, tally: Tally) -> None:
-    twins = await unbroken(front.client, questions(14, 6))
+async def test_second_death_is_survived_like_the_first(
+    front: Front, stack: Stack, twins_of: TwinsOf, tally: Tally
+) -> None:
+    twins = await twins_of(front, 14, 6)
     await front.until_ready(3)
     resumed = await front.metric("scout_resumes_total")
     async with Burst(front.client, twins.questions) as burst:

@@ -19,6 +19,7 @@ NOT_COMMON = {
     Feature.BODY_LIMIT: "how large a body may be is the server's own choice (--as nginx or gateway)",
     Feature.FIELD_ERRORS: "a 422 that names the field is the promise of Scout's gateway (--as gateway)",
     Feature.REQUEST_ID: "an OpenAI-compatible server need not take over x-request-id (--as one of Scout's layers)",
+    Feature.BOUNDS: "which fields a client may set, and how far, is the server's own choice (--as gateway)",
     Feature.SCOUT: "Scout's own endpoints are only at its gateway (--as gateway)",
 }
 
@@ -120,7 +121,7 @@ def _target(http: httpx.Client, address: Address, model: str, entry: Mapping[str
 
 
 def _lacks_for_want_of_knowledge(address: Address, entry: Mapping[str, Any]) -> dict[Feature, str]:
-    lacks: dict[Feature, str] = {}
+    lacks: dict[Feature, str] = {Feature.ADMIN: "an admin key is not given to a suite that tests what clients can do"}
     if not address.key:
         lacks[Feature.AUTH] = "no key was given, so none can be wrong"
     if not address.metrics:

@@ -15,6 +15,7 @@ from tests.contract.refusals import Fault, Refusal
 ALL = ("replica", "nginx", "gateway")
 STANDIN_MODEL_LEN = 4096
 KEYS = ("SCOUT_KEY", "ONPREM_KEY", "ENGINE_KEY")
+ADMIN_KEY = "SCOUT_ADMIN_KEY"
 CHOICE = "SCOUT_CONTRACT_TARGETS"
 """Names of targets, comma-separated, when not all three are wanted: for those who work on one of them."""
 
@@ -35,6 +36,8 @@ class Feature(StrEnum):
     ENGINE_COUNTERS = "engine_counters"
     ENGINE_METRICS = "engine_metrics"
     SCOUT = "scout"
+    BOUNDS = "bounds"
+    ADMIN = "admin"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Target:
 
     `engines` are URLs of the metrics of every engine that may serve its requests: the place to see a request run and
     end. `metrics` are the URLs at which the target itself offers the engine's metrics. `other_keys` open something else
-    and must not open this. `own_paths` are answered by the target itself though vLLM has paths of that name.
+    and must not open this; `admin_key` opens the admin API alone. `own_paths` are answered by the target itself though vLLM has paths of that name.
     `max_model_len` is in tokens.
     """
 
@@ -57,6 +60,7 @@ class Target:
     engines_key: str = ""
     metrics: tuple[str, ...] = ()
     other_keys: tuple[str, ...] = ()
+    admin_key: str = ""
     own_paths: tuple[str, ...] = ()
     max_model_len: int | None = STANDIN_MODEL_LEN
 
@@ -74,11 +78,15 @@ LACKS: Mapping[str, Mapping[Feature, str]] = {
         Feature.PATH_ALLOW_LIST: "vLLM itself leaves paths such as /tokenize open, nginx guards them",
         Feature.BODY_LIMIT: "vLLM itself takes bodies of any size, nginx and the gateway bound them",
         Feature.FIELD_ERRORS: "vLLM itself coerces or answers 400, the gateway names the field in a 422",
+        Feature.BOUNDS: "vLLM itself takes what a client sends, the gateway bounds or refuses it by a table",
         Feature.SCOUT: "only the gateway has Scout's own endpoints",
+        Feature.ADMIN: "only the gateway has an admin API",
     },
     "nginx": {
         Feature.FIELD_ERRORS: "nginx reads no bodies and vLLM answers 400, the gateway names the field in a 422",
+        Feature.BOUNDS: "nginx reads no bodies, the gateway bounds or refuses by a table what a client sends",
         Feature.SCOUT: "only the gateway has Scout's own endpoints",
+        Feature.ADMIN: "only the gateway has an admin API",
     },
     "gateway": {
         Feature.COMPLETIONS: "the gateway speaks chat completions only",
@@ -118,17 +126,20 @@ def _of_stack(name: str, env: Mapping[str, str]) -> Target:
     }
     metrics = {"replica": engines[:1], "nginx": _urls(env.get("REPLICA_URLS", "")), "gateway": []}
     url, own = url_and_key[name]
+    admin_key = env.get(ADMIN_KEY, "") if name == "gateway" else ""
+    unadministered = {Feature.ADMIN: f"the environment names no {ADMIN_KEY}"}
     return Target(
         name=name,
         url=url.rstrip("/"),
         key=env[own],
         model=env["SCOUT_MODEL"],
         refusals=REFUSALS[name],
-        lacks=LACKS[name],
+        lacks=LACKS[name] if admin_key else {**unadministered, **LACKS[name]},
         own_paths=OWN_PATHS.get(name, ()),
         engines=tuple(f"{engine}/metrics" for engine in engines),
         metrics=tuple(f"{replica}/metrics" for replica in metrics[name]),
-        other_keys=tuple(env[key] for key in KEYS if key != own and env.get(key)),
+        other_keys=tuple(env[key] for key in (*KEYS, ADMIN_KEY) if key != own and env.get(key)),
+        admin_key=admin_key,
     )
 
 

@@ -139,6 +139,15 @@ def test_the_local_stack_is_three_targets():
     assert gateway.other_keys == ("sk-b", "sk-c")
 
 
+def test_the_admin_key_is_the_gateways_alone_and_opens_no_door():
+    assert "SCOUT_ADMIN_KEY" in of_local_stack(STACK)[2].lacks[Feature.ADMIN]
+    replica, nginx, gateway = of_local_stack({**STACK, "SCOUT_ADMIN_KEY": "sk-d"})
+    assert [target.admin_key for target in (replica, nginx, gateway)] == ["", "", "sk-d"]
+    assert all("sk-d" in target.other_keys for target in (replica, nginx, gateway))
+    assert Feature.ADMIN in nginx.lacks
+    assert Feature.ADMIN not in gateway.lacks
+
+
 @pytest.mark.parametrize("name", STACK)
 def test_a_missing_variable_is_named(name):
     with pytest.raises(StackMissing, match=name):

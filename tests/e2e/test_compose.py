@@ -12,7 +12,8 @@ import os
 import secrets
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ import pytest
 from tests.support.compose import BINARY, ROOT, example_env, read_env
 
 DOCKER = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
-GATEWAY_KEY, ONPREM_KEY, ENGINE_KEY = (f"sk-{name}-{secrets.token_hex(12)}" for name in ("client", "onprem", "engine"))
+GATEWAY_KEY, ADMIN_KEY, ONPREM_KEY, ENGINE_KEY = (
+    f"sk-{name}-{secrets.token_hex(12)}" for name in ("client", "admin", "onprem", "engine")
+)
+TS_KEY = "tskey-auth-test"
 REPLICAS = ["replica-0", "replica-1", "replica-2"]
 pytestmark = pytest.mark.timeout(600)
 
@@ -79,8 +83,9 @@ def keys(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "engine-key": ENGINE_KEY,
         "client-keys": f"gateway {ONPREM_KEY}",
         "api-keys": GATEWAY_KEY,
+        "admin-keys": ADMIN_KEY,
         "onprem-key": ONPREM_KEY,
-        "ts-authkey": "tskey-auth-test",
+        "ts-authkey": TS_KEY,
     }
     for name, text in files.items():
         (folder / name).write_text(f"{text}\n")
@@ -129,6 +134,13 @@ def client(cloud: Deployment) -> Iterator[httpx.Client]:
     assert address.startswith("127.0.0.1:"), "published beyond loopback"
     with httpx.Client(base_url=f"http://{address}", headers={"Authorization": f"Bearer {GATEWAY_KEY}"}) as http:
         yield http
+
+
+def until(look: Callable[[], bool], what: str, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not look():
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        time.sleep(0.2)
 
 
 def ask_nginx(onprem: Deployment, port: int, path: str, key: str = ONPREM_KEY) -> tuple[int, dict[str, Any]]:
@@ -185,11 +197,11 @@ def test_rights_are_gone_where_the_file_says_so(onprem: Deployment, cloud: Deplo
 def test_no_key_is_in_a_containers_description(onprem: Deployment, cloud: Deployment) -> None:
     for stack, services in [(onprem, [*REPLICAS, "nginx", "tailscale"]), (cloud, ["gateway", "tailscale"])]:
         described = json.dumps([stack.inspect(service) for service in services])
-        assert not any(key in described for key in (GATEWAY_KEY, ONPREM_KEY, ENGINE_KEY, "tskey-auth-test"))
+        assert not any(key in described for key in (GATEWAY_KEY, ADMIN_KEY, ONPREM_KEY, ENGINE_KEY, TS_KEY))
 
 
 def test_a_chat_streams_from_the_gateway_through_nginx_from_a_replica(client: httpx.Client) -> None:
-    assert client.get("/readyz").status_code == 200
+    until(lambda: client.get("/readyz").status_code == 200, "a replica is ready", within_s=20)
     request = {"model": "llama-70b-scout", "messages": [{"role": "user", "content": "SUVs?"}], "stream": True}
     with client.stream("POST", "/v1/chat/completions", json=request) as answer:
         assert answer.status_code == 200
@@ -212,6 +224,29 @@ def test_a_new_key_at_nginx_takes_a_reload_and_no_restart(onprem: Deployment, ke
     onprem.run("nginx", "curl", *retry, "-H", f"Authorization: Bearer {new}", "http://127.0.0.1:8080/v1/models")
     assert ask_nginx(onprem, 8080, "/v1/models")[0] == 200, "the old key is still valid"
     assert [onprem.inspect(name)["State"]["StartedAt"] for name in REPLICAS] == engines
+
+
+def test_a_drained_replica_gets_nothing_from_the_balanced_port_and_comes_back(onprem: Deployment) -> None:
+    drain = ("run", "--rm", "-T", "drain", "--replica", "1", "--no-gateway")
+    told = onprem(*drain)
+    assert "marked down on the balanced port; reloaded" in told
+    assert "replica-1 is drained after" in told
+    drained = onprem.inspect("replica-1")["Config"]["Hostname"]
+    assert drained not in {ask_nginx(onprem, 8080, "/v1/models")[1]["replica"] for _ in range(6)}
+    assert ask_nginx(onprem, 8082, "/v1/models")[0] == 200
+    onprem(*drain, "--undo")
+    until(lambda: ask_nginx(onprem, 8080, "/v1/models")[1]["replica"] == drained, "it is asked again", within_s=20)
+
+
+def test_a_replica_drained_at_the_gateway_gets_nothing_from_it(onprem: Deployment, client: httpx.Client) -> None:
+    administration = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    path = "/admin/replicas/replica-1/drain"
+    assert client.put(path).status_code == 401, "a client's key does not open it"
+    assert client.put(path, headers=administration).json()["state"] == "draining"
+    request = {"model": "llama-70b-scout", "messages": [{"role": "user", "content": "SUVs?"}]}
+    answers = [client.post("/v1/chat/completions", json=request) for _ in range(6)]
+    assert {answer.headers["x-scout-replica"] for answer in answers} <= {"replica-0", "replica-2"}
+    assert client.delete(path, headers=administration).json()["draining"] is False
 
 
 def test_a_dead_replica_is_not_noticed_by_a_client(onprem: Deployment, client: httpx.Client) -> None:

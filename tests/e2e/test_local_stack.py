@@ -120,13 +120,23 @@ def test_status_and_logs_show_every_process(scout: Scout, announced: str) -> Non
 
 def test_no_secret_is_in_a_command_line(scout: Scout, announced: str) -> None:
     env = parse((scout.state_dir / "env").read_text())
-    secrets = [env["SCOUT_KEY"], env["ONPREM_KEY"], env["ENGINE_KEY"]]
+    secrets = [env[name] for name in ("SCOUT_KEY", "SCOUT_ADMIN_KEY", "ONPREM_KEY", "ENGINE_KEY")]
     commands = [" ".join(process.cmdline()) for process in scout.sessions()]
     assert len(commands) >= 10
     assert not [command for command in commands if any(secret in command for secret in secrets)]
 
 
+def test_rolling_restart_brings_every_replica_back(scout: Scout, announced: str) -> None:
+    before = [scout.pid(name) for name in REPLICAS]
+    done = scout("restart", "--rolling", within_s=900)
+    assert done.returncode == 0, done.stdout
+    assert re.findall(r"^(replica-\d) is in use again$", done.stdout, re.M) == list(REPLICAS)
+    assert not set(before) & {scout.pid(name) for name in REPLICAS}
+    assert scout("status").returncode == 0
+
+
 def test_killed_replica_takes_its_engine_with_it_and_comes_back(scout: Scout, announced: str) -> None:
+    restarts = restarts_of(scout, "replica-2")
     server = psutil.Process(scout.pid("replica-2"))
     engine = server.children(recursive=True)
     assert len(engine) >= 2, "the engine is a process of its own"
@@ -134,8 +144,7 @@ def test_killed_replica_takes_its_engine_with_it_and_comes_back(scout: Scout, an
     until(lambda: not any(alive(process) for process in engine), "its engine is gone", 20)
     until(lambda: pid_of(scout, "replica-2") not in (None, server.pid), "a new process", 20)
     assert scout("chat", "hello").returncode == 0, "the others serve meanwhile"
-    restarted = re.search(r"^replica-2 .* 1  http", scout("status").stdout, re.M)
-    assert restarted, "status counts the restart"
+    assert restarts_of(scout, "replica-2") == restarts + 1
 
 
 def test_kill_nine_of_the_supervisor_leaves_nothing(scout: Scout, announced: str) -> None:
@@ -196,6 +205,13 @@ def pid_of(scout: Scout, name: str) -> int | None:
         return scout.pid(name)
     except FileNotFoundError:
         return None
+
+
+def restarts_of(scout: Scout, name: str) -> int:
+    """As `status` counts them."""
+    found = re.search(rf"^{name} .* (\d+)  http", scout("status").stdout, re.M)
+    assert found, "a line of the process, which ends with its restarts and its address"
+    return int(found[1])
 
 
 def leftover_files(scout: Scout) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.engine_source import MODEL
+from tests.bench.engine_script import MODEL
 from tests.bench.gateway_load import Target
 from tests.bench.peers.environments import npm, python_version_of, venv
 from tests.bench.peers.running import Command, free_port

@@ -23,12 +23,21 @@ CHAT = "/v1/chat/completions"
 SETTLED_WITHIN_S = 5.0
 
 SHORT: Mapping[str, Mapping[str, Any]] = {
-    "on_prem": {"first_content_timeout_s": 5.0, "idle_timeout_s": 0.5, "connect_timeout_s": 1.0},
+    "on_prem": {"first_content_timeout_s": 5.0, "idle_timeout_s": 20.0, "connect_timeout_s": 1.0},
     "health": {"failed_interval_s": 0.1, "busy_interval_s": 0.2},
     "breaker": {"open_s": 0.1, "ramp_s": 0.0},
     "attempts": {"resume_wait_s": 5.0},
 }
 """Clocks that a test can wait for. A slice given to a stage changes single fields of these."""
+
+UNMOVED: Mapping[str, Mapping[str, Any]] = {
+    "breaker": {**SHORT["breaker"], "min_volume": 1000},
+    "attempts": {**SHORT["attempts"], "retry_reserve": 1000},
+}
+"""For one breakage after the other on one stage: neither a breaker nor the budget for retries puts an end to it."""
+
+SOON_SILENT: Mapping[str, Mapping[str, Any]] = {"on_prem": {"idle_timeout_s": 0.4}}
+"""For silence within an answer: no test has to hold a stream for longer than that."""
 
 _numbers = itertools.count(1)
 
@@ -91,6 +100,21 @@ class Stage:
         """A replica's state as /readyz tells it."""
         told = (await self.front.client.get("/readyz")).json()["replicas"]
         return str(told[number]["state"])
+
+    async def until_ready(self) -> None:
+        """Returns when every replica takes traffic; raises TimeoutError when one does not come back."""
+        async with asyncio.timeout(10):
+            while not await self._all_ready():  # noqa: ASYNC110  # as an operator would, by asking
+                await asyncio.sleep(0.05)
+
+    async def until_queued(self, count: int) -> None:
+        """Returns when so many requests wait for a place; raises TimeoutError when they never do."""
+        async with asyncio.timeout(10):
+            while await self.queued() != count:  # noqa: ASYNC110  # a gauge has no event
+                await asyncio.sleep(0.01)
+
+    async def _all_ready(self) -> bool:
+        return all([await self.state(number) == "ready" for number in range(len(self.replicas))])
 
     async def _held(self) -> float:
         return await self.in_flight() + await self.queued() + await self.front.metric("scout_open_requests")

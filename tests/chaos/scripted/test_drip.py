@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.scripted import engine
 from tests.chaos.scripted.conftest import StageOf
 from tests.chaos.scripted.replica import Fault
-from tests.chaos.scripted.stage import question
+from tests.chaos.scripted.stage import SOON_SILENT, question
 from tests.support.upstream import Act, Exchange
 
 pytestmark = pytest.mark.anyio
@@ -60,7 +60,7 @@ async def test_a_client_that_has_time_gets_a_byte_each_moment(stage: StageOf) ->
 
 
 async def test_an_event_that_drips_within_the_answer_is_silence(stage: StageOf) -> None:
-    async with stage() as on:
+    async with stage(**SOON_SILENT) as on:
         on.faults.append(Fault(6, an_event_drips))
         await on.ask(question())
         assert (on.tally.whole, on.tally.resumed, on.sent_on) == (1, 1, 2)

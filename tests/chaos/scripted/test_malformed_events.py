@@ -8,7 +8,7 @@ import pytest
 from shared import sse
 from tests.chaos.scripted.conftest import StageOf
 from tests.chaos.scripted.replica import Fault, says, sends
-from tests.chaos.scripted.stage import question
+from tests.chaos.scripted.stage import UNMOVED, question
 from tests.support.upstream import DONE, Act, Exchange, completion
 
 pytestmark = pytest.mark.anyio
@@ -39,23 +39,17 @@ GARBAGE: dict[str, Act] = {
     "an event without an end": endless,
     "no HTTP": no_http,
 }
-CASES = [pytest.param(act, id=name) for name, act in GARBAGE.items()]
 
 
-@pytest.mark.parametrize("garbage", CASES)
-async def test_garbage_before_the_first_token_is_tried_elsewhere(stage: StageOf, garbage: Act) -> None:
-    async with stage() as on:
-        on.faults.append(Fault(1, garbage))
-        await on.ask(question())
-        assert (on.tally.whole, on.tally.resumed, on.sent_on) == (1, 0, 2)
-
-
-@pytest.mark.parametrize("garbage", CASES)
-async def test_garbage_within_the_answer_is_carried_on(stage: StageOf, garbage: Act) -> None:
-    async with stage() as on:
-        on.faults.append(Fault(9, garbage))
-        await on.ask(question())
-        assert (on.tally.whole, on.tally.resumed, on.sent_on) == (1, 1, 2)
+@pytest.mark.parametrize("after", [1, 9], ids=["before the first token", "within the answer"])
+async def test_garbage_is_replaced_by_the_answer(stage: StageOf, after: int) -> None:
+    async with stage(**UNMOVED) as on:
+        for name, garbage in GARBAGE.items():
+            on.faults.append(Fault(after, garbage))
+            await on.ask(question())
+            assert on.tally.lost == [], name
+        count = len(GARBAGE)
+        assert (on.tally.whole, on.tally.resumed, on.sent_on) == (count, count if after > 1 else 0, 2 * count)
 
 
 async def test_a_whole_answer_that_is_none_is_asked_for_again(stage: StageOf) -> None:
@@ -65,8 +59,6 @@ async def test_a_whole_answer_that_is_none_is_asked_for_again(stage: StageOf) ->
             async def act(exchange: Exchange, body: bytes = body) -> None:
                 await exchange.answer(200, body)
 
-            for replica in on.replicas:
-                replica.upstream.script()
             on.replicas[0].upstream.script(act)
         for _ in range(8):
             await on.ask(question(stream=False))

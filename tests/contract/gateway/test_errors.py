@@ -177,7 +177,7 @@ async def test_the_openapi_document_describes_every_door(upstreams: list[Scripte
     async with gateway_over(upstreams[0]) as front:
         document = (await front.client.get("/openapi.json")).json()
         admin = {"/admin/replicas", "/admin/replicas/{name}/drain"}
-    assert set(document["paths"]) == {CHAT, "/v1/models", "/api/chat", "/livez", "/readyz", "/metrics", *admin}
+        assert set(document["paths"]) == {CHAT, "/v1/models", "/api/chat", "/livez", "/readyz", "/metrics", *admin}
         for path, schema in ((CHAT, "ChatRequest"), ("/api/chat", "ChatMessage")):
             content = document["paths"][path]["post"]["requestBody"]["content"]
             assert content["application/json"]["schema"]["$ref"] == f"#/components/schemas/{schema}"

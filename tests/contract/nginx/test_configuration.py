@@ -41,19 +41,34 @@ def _all(directives: Block, name: str) -> list[tuple[dict[str, Any], dict[str, l
     return [(each, here) for each, here in _walk(directives, {}) if each["directive"] == name]
 
 
+def _proxied(directives: Block) -> dict[str, dict[str, list[str]]]:
+    """For each path that is passed on: what holds in its location."""
+    return {
+        location["args"][-1]: here
+        for location, around in _all(directives, "location")
+        for each, here in _walk(location["block"], around)
+        if each["directive"] == "proxy_pass"
+    }
+
+
 def test_every_proxied_location_streams(directives: Block) -> None:
-    proxied = _all(directives, "proxy_pass")
-    assert len(proxied) == 5
-    for each, here in proxied:
-        assert each["args"] == ["http://$replicas"]
+    proxied = _proxied(directives)
+    assert len(proxied) == len(_all(directives, "proxy_pass")) == 5
+    for here in proxied.values():
+        assert here["proxy_pass"] == ["http://$replicas"]
         assert here["proxy_buffering"] == ["off"]
         assert here["proxy_cache"] == ["off"]
-        assert here["gzip"] == ["off"]
         assert here["proxy_http_version"] == ["1.1"]
         assert here["proxy_ignore_client_abort"] == ["off"]
         assert here["proxy_intercept_errors"] == ["off"]
         assert here["proxy_next_upstream"] == ["error", "timeout"]
         assert here["proxy_read_timeout"] == ["30s"]
+
+
+def test_nothing_but_the_metrics_is_compressed(directives: Block) -> None:
+    assert {path: here["gzip"] for path, here in _proxied(directives).items() if here["gzip"] != ["off"]} == {
+        "/metrics": ["on"]
+    }
 
 
 def test_headers_to_the_engine_are_set_at_one_level_only(directives: Block) -> None:

@@ -10,6 +10,8 @@ from tests.contract.nginx.edge import GATEWAY_KEY, running_edge
 from tests.contract.nginx.refusal import assert_refused
 from tests.contract.nginx.upstream import Exchange, Upstream
 
+CONNECT = "x-upstream-connect"
+
 
 def _dead_address(stack: ExitStack) -> str:
     """An address that refuses connections for as long as the test runs: bound, and never listened on."""
@@ -75,6 +77,48 @@ def test_a_get_is_tried_on_another_replica(cluster: Cluster) -> None:
     assert [len(replica.requests) for replica in cluster.replicas] == [1, 1]
 
 
+def test_an_error_tells_an_engine_that_could_not_be_connected_to_from_one_that_died_over_the_request(
+    stack: ExitStack,
+) -> None:
+    dying = Upstream(Exchange.drop)
+    stack.callback(dying.stop)
+    edge = stack.enter_context(running_edge(engines=(_dead_address(stack), dying.address)))
+    assert edge.ask(edge.replica(0)).one(CONNECT) == "-"
+    answer = edge.ask(edge.replica(1))
+    assert_refused(answer, 502, "upstream_unavailable")
+    assert 0 <= float(answer.one(CONNECT)) < 3
+    # No word where there is nothing to say: nobody was asked, or the error is the engine's own.
+    assert edge.ask(edge.replica(1), key="wrong").all(CONNECT) == []
+    dying.script = lambda exchange: exchange.answer(502)
+    assert edge.ask(edge.replica(1)).all(CONNECT) == []
+
+
+def test_on_the_balanced_port_an_error_tells_it_of_each_replica_that_was_tried(stack: ExitStack) -> None:
+    dying = Upstream(Exchange.drop)
+    stack.callback(dying.stop)
+    edge = stack.enter_context(running_edge(engines=(_dead_address(stack), dying.address)))
+    told = {edge.ask(edge.balanced).one(CONNECT) for _ in range(2)}
+    both = next(each for each in told if "," in each)
+    refused, cut = both.split(", ")
+    assert refused == "-"
+    assert float(cut) >= 0
+
+
+def test_a_replica_that_does_not_even_refuse_is_504_and_was_not_connected_to(stack: ExitStack) -> None:
+    listener = stack.enter_context(socket.socket())
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    # Once its queue is full, the kernel drops further connections without a word, as a machine does that is gone.
+    for _ in range(2):
+        waiting = stack.enter_context(socket.socket())
+        waiting.setblocking(False)
+        waiting.connect_ex(listener.getsockname())
+    edge = stack.enter_context(running_edge(engines=(f"127.0.0.1:{listener.getsockname()[1]}",)))
+    answer = edge.ask(edge.replica(0))
+    assert_refused(answer, 504, "upstream_timeout")
+    assert answer.one(CONNECT) == "-"
+
+
 @pytest.mark.parametrize("way", ["balanced", "replica"])
 def test_a_silent_replica_is_504_and_told_that_nobody_waits(strict_cluster: Cluster, way: str) -> None:
     edge, left = strict_cluster.edge, threading.Event()
@@ -87,6 +131,7 @@ def test_a_silent_replica_is_504_and_told_that_nobody_waits(strict_cluster: Clus
         replica.script = hang
     answer = edge.ask(edge.balanced if way == "balanced" else edge.replica(0))
     assert_refused(answer, 504, "upstream_timeout")
+    assert float(answer.one(CONNECT)) >= 0
     assert left.wait(10)
     assert strict_cluster.received() == 1
 

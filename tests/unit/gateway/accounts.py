@@ -31,6 +31,11 @@ class Accounts:
         (line,) = self.lines
         return line
 
+    def forget(self) -> None:
+        """Drops the lines that have been written so far."""
+        self._written.seek(0)
+        self._written.truncate()
+
     def count(self, name: str, **labels: str) -> float:
         """A sample's value; 0 where nothing was counted."""
         return self.metrics.registry.get_sample_value(name, labels) or 0.0

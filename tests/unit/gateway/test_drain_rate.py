@@ -121,3 +121,41 @@ def test_the_answer_is_in_bounds_and_never_falls_with_more_ahead(
     now += later
     sooner, later_s = rate.retry_after_s(ahead, places, now), rate.retry_after_s(ahead + 1, places, now)
     assert 1 <= sooner <= later_s <= LONGEST_S
+
+
+# ---- who is sent away
+
+
+def test_clients_that_are_refused_together_are_given_one_slot_after_the_other() -> None:
+    rate = DrainRate(WINDOW_S)
+    assert [rate.send_away(59, PLACES, NOW) for _ in range(7)] == [20, 21, 21, 21, 22, 22, 22]
+
+
+def test_one_that_is_sent_away_alone_is_told_the_same_as_one_that_asks() -> None:
+    rate = steady(2, 60)
+    assert rate.send_away(59, 1, NOW + 59.4) == 30
+
+
+def test_nobody_is_sent_away_for_longer_than_clients_wait() -> None:
+    rate = DrainRate(WINDOW_S)
+    told = [rate.send_away(0, 1, NOW) for _ in range(100)]
+    assert told == sorted(told)
+    assert told[5:] == [LONGEST_S] * 95
+
+
+def test_who_is_due_back_is_no_longer_ahead_of_those_who_are_refused_then() -> None:
+    rate = DrainRate(WINDOW_S)
+    assert [rate.send_away(0, 1, NOW) for _ in range(3)] == [10, 20, 30]
+    assert rate.send_away(0, 1, NOW + 10) == 30, "two are still to come"
+    assert rate.send_away(0, 1, NOW + 100) == 10
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 60), st.integers(0, 40)), max_size=200))
+def test_what_the_refused_are_told_is_in_bounds_and_not_sooner_than_the_line_alone_would_say(
+    calls: list[tuple[float, int, int]],
+) -> None:
+    rate, now = DrainRate(WINDOW_S), NOW
+    for pause, ahead, places in calls:
+        now += pause
+        alone = rate.retry_after_s(ahead, places, now)
+        assert alone <= rate.send_away(ahead, places, now) <= LONGEST_S

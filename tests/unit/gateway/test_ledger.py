@@ -22,6 +22,8 @@ FIELDS = [
     "key_id",
     "replica",
     "attempts",
+    "resumed",
+    "queued_s",
     "first_content_s",
     "duration_s",
     "finish_reason",
@@ -108,9 +110,12 @@ def test_the_line_has_all_that_became_known(accounts: Accounts, clock: ManualClo
         entry.key_id = "0a1b2c3d"
         entry.stream = True
         entry.attempt("replica-2")
-        entry.attempt_ended("upstream_unavailable")
+        entry.attempt_ended("replica-2", "upstream_unavailable")
         entry.attempt("replica-0")
-        entry.attempt_ended(OK)
+        entry.attempt_ended("replica-0", OK)
+        entry.queued_s = 1.23456
+        entry.resumed = 1
+        entry.resume("resumed")
         clock.advance(0.25)
         entry.first_content()
         entry.usage = {"prompt_tokens": 30, "completion_tokens": 5, "total_tokens": 35}
@@ -121,13 +126,14 @@ def test_the_line_has_all_that_became_known(accounts: Accounts, clock: ManualClo
     assert list(line) == FIELDS
     assert [line[field] for field in FIELDS[2:]] == [
         *("request", "req_1", "chat_completions", True, "ok", None, "0a1b2c3d", "replica-0", 2),
-        *(0.25, 1.2501, "stop", 30, 5),
+        *(1, 1.2346, 0.25, 1.2501, "stop", 30, 5),
     ]
     assert accounts.counted("scout_requests_total") == {("chat_completions", "ok", "true"): 1}
     assert accounts.counted("scout_upstream_attempts_total") == {
         ("upstream_unavailable", "replica-2"): 1,
         ("ok", "replica-0"): 1,
     }
+    assert accounts.counted("scout_resumes_total") == {("resumed",): 1}
     assert accounts.counted("scout_tokens_total") == {("prompt",): 30, ("completion",): 5}
     assert accounts.count("scout_time_to_first_token_seconds_sum", endpoint="chat_completions") == 0.25
     seconds = accounts.count("scout_request_duration_seconds_sum", endpoint="chat_completions", stream="true")
@@ -138,8 +144,18 @@ def test_the_line_of_a_request_that_came_to_nothing_has_the_same_fields(accounts
     with accounts.ledger.open("chat", "req_1"):
         pass
     assert list(accounts.line) == FIELDS
-    assert accounts.line["first_content_s"] is None
+    line = accounts.line
+    assert (line["first_content_s"], line["attempts"], line["resumed"], line["queued_s"]) == (None, 0, 0, 0)
     assert accounts.counted("scout_time_to_first_token_seconds_count") == {}
+
+
+def test_a_try_is_booked_to_the_replica_that_it_was_at_whoever_is_tried_meanwhile(accounts: Accounts) -> None:
+    with accounts.ledger.open("chat", "req_1") as entry:
+        entry.attempt("replica-0")
+        entry.attempt("replica-1")
+        entry.attempt_ended("replica-0", "upstream_timeout")
+    assert accounts.counted("scout_upstream_attempts_total") == {("upstream_timeout", "replica-0"): 1}
+    assert (accounts.line["replica"], accounts.line["attempts"]) == ("replica-1", 2)
 
 
 def test_no_text_of_a_message_is_logged_even_where_an_error_quotes_it(accounts: Accounts) -> None:

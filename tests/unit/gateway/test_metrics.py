@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from gateway.metrics import LATENCY_BUCKETS_S, Metrics
 from gateway.settings import Topology
 
-CLOSED = {"endpoint", "stream", "outcome", "replica", "kind"}
+CLOSED = {"endpoint", "stream", "outcome", "replica", "kind", "state", "path", "priority", "why"}
 
 
 @pytest.fixture
@@ -19,12 +19,25 @@ def metrics() -> Metrics:
     made.tokens.labels("prompt").inc()
     made.in_flight.labels("replica-0").set(1)
     made.ready.labels("replica-0").set(1)
+    made.state.labels("replica-0", "ready").set(1)
+    made.replica_failed.labels("replica-0").inc()
+    made.link_path.labels("direct").set(1)
+    made.waiting.labels("batch").set(1)
+    made.queue_wait.labels("batch").observe(1)
+    made.routed.labels("load").inc()
+    made.resumes.labels("resumed").inc()
+    made.hedges.labels("won").inc()
     return made
 
 
 def test_labels_come_from_closed_sets(metrics: Metrics) -> None:
     labels = {label for family in metrics.registry.collect() for sample in family.samples for label in sample.labels}
     assert labels - {"le"} == CLOSED
+
+
+def test_every_instrument_is_looked_at_here(metrics: Metrics) -> None:
+    for family in metrics.registry.collect():
+        assert family.samples, f"{family.name} has labels that the fixture does not set"
 
 
 def test_every_instrument_is_ours_and_says_what_it_measures(metrics: Metrics) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from gateway.health import Finding, Scrape, State
-from gateway.pool import CUTS_BELONG_TOGETHER_S, Lease, Pool, Replica
+from gateway.pool import CUTS_BELONG_TOGETHER_S, PROOF_LASTS_S, Lease, Pool, Replica
 from gateway.ports import Fault
 from gateway.site import SiteEvent
 from tests.unit.gateway.manual_clock import ManualClock
@@ -228,7 +228,7 @@ def test_one_odd_answer_has_the_replica_probed_now_and_several_take_it_out(clock
     assert (pool.seconds_until_probe(replica), states(pool)) == (0, [State.READY])
     pool.report(replica, Fault.SUSPECT, "HTTP 500")
     pool.report(replica, Fault.SUSPECT, "HTTP 500")
-    assert pool.state(replica) == (State.FAILED, "HTTP 500")
+    assert pool.state(replica) == (State.FAILED, "3 of 3 requests failed, the last: HTTP 500")
     assert replica.epoch == 1
 
 
@@ -251,6 +251,18 @@ def test_content_and_tokens_prove_that_it_works(clock: ManualClock) -> None:
     clock.advance(5)
     pool.progressed(replica)
     assert (replica.belief.proven_at, replica.belief.progress_at) == (clock(), clock())
+
+
+def test_proof_that_is_fresh_is_not_renewed_with_every_token(clock: ManualClock) -> None:
+    pool = pool_of(1, clock)
+    replica = pool.replicas[0]
+    before = replica.belief
+    clock.advance(PROOF_LASTS_S / 2)
+    pool.progressed(replica)
+    assert replica.belief is before
+    clock.advance(PROOF_LASTS_S / 2)
+    pool.progressed(replica)
+    assert replica.belief.proven_at == clock()
 
 
 def test_a_lost_replica_fails_at_once_and_the_holders_of_its_places_are_told(clock: ManualClock) -> None:

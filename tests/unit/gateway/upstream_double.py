@@ -1,17 +1,21 @@
 """An upstream in memory, behind the protocols of `gateway.ports`: it plays what a test wrote down for each replica.
 
 It replaces the edge, not our own code, and holds callers to the protocol: a stream that was closed is not read again,
-and a replica that nothing was written down for is not asked.
+and a replica that nothing was written down for is not asked. Nothing here takes time: what is to come later comes when
+the test says so.
 """
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.ports import Answer, AttemptFailed, Chunk, Fault
+from gateway.ports import ONLY_FIRST, Answer, AttemptFailed, Chunk, Fault
+from shared import sse
 
 
 class Stall(Enum):
@@ -30,6 +34,8 @@ class ScriptedStream:
 
     def __init__(self, *reads: Read) -> None:
         self._reads = deque(reads)
+        self._interruption: Exception | None = None
+        self._interrupted = asyncio.Event()
         self.closed = False
         self.stalled = asyncio.Event()
         """Set once somebody waits for what never comes."""
@@ -41,20 +47,34 @@ class ScriptedStream:
 
     async def read(self) -> list[Chunk] | None:
         assert not self.closed, "a closed stream was read"
-        read = self._reads.popleft()
-        if read is STALL:
+        if self._interruption is None and (read := self._reads.popleft()) is STALL:
             self.stalled.set()
-            await asyncio.Event().wait()
+            await self._interrupted.wait()
+        if self._interruption is not None:
+            raise self._interruption
         if isinstance(read, Exception):
             raise read
         assert not isinstance(read, Stall)
         return read
 
+    def interrupt(self, failure: Exception) -> None:
+        self._interruption = self._interruption or failure
+        self._interrupted.set()
+
     def close(self) -> None:
         self.closed = True
 
 
-Step = ScriptedStream | Answer | Exception | Stall
+@dataclass
+class Later:
+    """A step that is played once the test sets `go`; `asked` is set when somebody waits for it."""
+
+    step: "ScriptedStream | Answer | Exception"
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Step = ScriptedStream | Answer | Exception | Later | Stall
 
 
 class ScriptedUpstream:
@@ -71,6 +91,12 @@ class ScriptedUpstream:
         """The base URLs that were asked, in order."""
         return [url for _, url, _, _ in self.calls]
 
+    def last_step(self, base_url: str) -> Later:
+        """The step that comes last for this base URL, which is one that waits to be told."""
+        step = self._script[base_url][-1]
+        assert isinstance(step, Later)
+        return step
+
     async def open(self, base_url: str, body: Mapping[str, Any], request_id: str) -> ScriptedStream:
         step = await self._step("open", base_url, body, request_id)
         assert isinstance(step, ScriptedStream), "a stream was asked for, and the script has none"
@@ -81,7 +107,7 @@ class ScriptedUpstream:
         assert isinstance(step, Answer), "a whole answer was asked for, and the script has none"
         return step
 
-    async def _step(self, how: str, base_url: str, body: Mapping[str, Any], request_id: str) -> Step:
+    async def _step(self, how: str, base_url: str, body: Mapping[str, Any], request_id: str) -> ScriptedStream | Answer:
         self.calls.append((how, base_url, body, request_id))
         self._on_call(base_url)
         steps = self._script.get(base_url)
@@ -90,38 +116,49 @@ class ScriptedUpstream:
         if step is STALL:
             self.stalled.set()
             await asyncio.Event().wait()
+        if isinstance(step, Later):
+            step.asked.set()
+            await step.go.wait()
+            step = step.step
         if isinstance(step, Exception):
             raise step
+        assert not isinstance(step, Stall | Later)
         return step
 
 
-def failed(error: GatewayError, fault: Fault) -> AttemptFailed:
-    return AttemptFailed(error, fault)
+def failed(error: GatewayError, fault: Fault, *, cut: bool = False, reached: bool = True) -> AttemptFailed:
+    return AttemptFailed(error, fault, cut=cut, reached=reached)
 
 
 def role() -> Chunk:
     """vLLM's first chunk: it says who speaks, and is no content."""
-    return _chunk({"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None})
+    return Chunk(_event({"role": "assistant", "content": ""}), ONLY_FIRST, prompt_token_ids=(1, 2, 3))
 
 
-def text(content: str, index: int = 0) -> Chunk:
-    return _chunk({"index": index, "delta": {"content": content}, "finish_reason": None}, content=True)
+def text(content: str, *token_ids: int) -> Chunk:
+    """A piece of the answer, of one token unless told otherwise."""
+    return Chunk(_event({"content": content}), ONLY_FIRST, True, content, token_ids or (7,))
 
 
-def finish(reason: str = "stop", index: int = 0) -> Chunk:
-    choice = {"index": index, "delta": {}, "finish_reason": reason}
-    return _chunk(choice, content=True, finished=((index, reason),))
+def finish(reason: str = "stop") -> Chunk:
+    return Chunk(_event({}, reason), ONLY_FIRST, True, finished=((0, reason),))
 
 
 def usage(prompt: int, completion: int) -> Chunk:
     counted = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-    return Chunk(b"data: usage\n\n", {"choices": [], "usage": counted}, usage=counted)
+    return Chunk(sse.encode(json.dumps({"choices": [], "usage": counted}).encode()), usage=counted)
 
 
 def comment() -> Chunk:
     """A keep-alive."""
-    return Chunk(b": ping\n\n", {})
+    return Chunk(b": ping\n\n")
 
 
-def _chunk(choice: dict[str, Any], *, content: bool = False, finished: tuple[tuple[int, str], ...] = ()) -> Chunk:
-    return Chunk(b"data: chunk\n\n", {"choices": [choice]}, content, finished)
+def streaming(*reads: Read) -> ScriptedStream:
+    """A stream; of a role and a word unless told otherwise."""
+    return ScriptedStream(*(reads or ([role()], [text("Hello")])))
+
+
+def _event(delta: dict[str, Any], reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    return sse.encode(json.dumps({"id": "chatcmpl-1", "created": 7, "model": "m", "choices": [choice]}).encode())

@@ -1,4 +1,4 @@
-"""Answers like one replica: says which one it is, asks for the engine's key, and streams a sentence."""
+"""Answers like one replica: says which one it is, asks for the engine's key, and says a sentence, streamed or whole."""
 
 import argparse
 import json
@@ -7,6 +7,13 @@ import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 WORDS = ["We ", "have ", "two ", "SUVs."]
+# What a gateway steers by and a drain waits for: an idle engine that has generated something.
+METRICS = """\
+vllm:num_requests_running{engine="0"} 0.0
+vllm:num_requests_waiting{engine="0"} 0.0
+vllm:kv_cache_usage_perc{engine="0"} 0.0
+vllm:generation_tokens_total{engine="0"} 4.0
+"""
 
 
 class Engine(BaseHTTPRequestHandler):
@@ -16,6 +23,8 @@ class Engine(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/health":
             return self.answer(200, None)
+        if self.path == "/metrics":
+            return self.send(200, "text/plain; version=1.0.0; charset=utf-8", METRICS.encode())
         if not self.knows_key():
             return self.answer(401, {"error": "Unauthorized"})
         seen = {"gpus": os.environ.get("NVIDIA_VISIBLE_DEVICES"), "replica": socket.gethostname()}
@@ -26,7 +35,11 @@ class Engine(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self.knows_key():
             return self.answer(401, {"error": "Unauthorized"})
-        assert body["stream"], "only streams are answered here"
+        if not body.get("stream"):
+            message = {"role": "assistant", "content": "".join(WORDS)}
+            choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+            answer = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": self.model}
+            return self.answer(200, {**answer, "choices": [choice], "usage": {"completion_tokens": len(WORDS)}})
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
@@ -44,9 +57,11 @@ class Engine(BaseHTTPRequestHandler):
         return self.headers.get("Authorization") == f"Bearer {os.environ['VLLM_API_KEY']}"
 
     def answer(self, status: int, body: object) -> None:
-        payload = b"" if body is None else json.dumps(body).encode()
+        self.send(status, "application/json", b"" if body is None else json.dumps(body).encode())
+
+    def send(self, status: int, content_type: str, payload: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
         self.wfile.write(payload)
