@@ -84,8 +84,8 @@ class Attempts:
 
     async def _until_one_works(self, work: Work, once: Callable[[Work, Lease], Awaitable[Got]]) -> Got:
         failure: GatewayError | None = None
-        busy = False
-        while failure is None or self._may_try_again(work, failure, busy=busy):
+        free = False
+        while failure is None or self._may_try_again(work, failure, free=free):
             try:
                 lease = await self._admission.place(work)
             except NobodyServes:
@@ -98,19 +98,22 @@ class Attempts:
                 return await in_time(work, self._clock, once(work, lease))
             except AttemptFailed as failed:
                 self.failed(work, lease, failed, produced=False)
-                failure, busy = failed.error, failed.fault is Fault.BUSY
+                failure, free = failed.error, failed.fault is Fault.BUSY or not failed.reached
+                if not failed.reached:
+                    # Nobody was there. While nginx restarts, every replica refuses: a stream would have no try left.
+                    work.budget.attempts_left += 1
                 if not failure.retryable:
                     raise failure from failed
         assert failure is not None  # noqa: S101  # the loop ends without one only by a raise
         raise failure
 
-    def _may_try_again(self, work: Work, failure: GatewayError, *, busy: bool) -> bool:
+    def _may_try_again(self, work: Work, failure: GatewayError, *, free: bool) -> bool:
         now = self._clock()
         if work.budget.poisonous:
             raise self._poison(failure)
         over = work.budget.ends_at if work.priority is Priority.RESUME else work.budget.first_content_by
         # An engine that refuses at once has done no work, so asking the next one is no extra load.
-        failure.spent = not work.budget.may_attempt or now >= over or not (busy or self._retries.take(now))
+        failure.spent = not work.budget.may_attempt or now >= over or not (free or self._retries.take(now))
         return not failure.spent
 
     def _poison(self, failure: GatewayError) -> GatewayError:

@@ -27,6 +27,7 @@ class Ending:
 
     def __init__(self) -> None:
         self.begun = False
+        self._over = False
         self._streams: set[Stoppable] = set()
 
     @property
@@ -42,8 +43,14 @@ class Ending:
         """This stream is under way, until it is closed."""
         self._streams.add(stream)
         stream.on_close(lambda: self._streams.discard(stream))
+        if self._over:  # its request was still waiting when the others were ended
+            self._stop(stream)
 
     def stop_streams(self) -> None:
         """Ends what is still under way, with an error that says why."""
+        self._over = True
         for stream in list(self._streams):
-            stream.stop(Draining("This server is stopping, and the answer took too long to finish. Ask again."))
+            self._stop(stream)
+
+    def _stop(self, stream: Stoppable) -> None:
+        stream.stop(Draining("This server is stopping, and the answer took too long to finish. Ask again."))

@@ -18,7 +18,7 @@ LAST_WORDS_S = 5  # for the errors of streams that were ended to reach their cli
 
 
 class Server(uvicorn.Server):
-    """uvicorn, with a notice before it stops to listen. A second signal ends it at once, as uvicorn has it."""
+    """uvicorn, with a notice before it stops to listen. A second signal, whichever, ends it at once."""
 
     def __init__(self, config: uvicorn.Config, settings: Settings, ending: Ending) -> None:
         super().__init__(config)
@@ -33,11 +33,14 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM or SIGINT."""
-        if self._ending.begun or self._loop is None:
+        if self._loop is None:
             super().handle_exit(sig, frame)
             return
-        self._ending.begin()
         self._captured_signals.append(sig)
+        if self._ending.begun:
+            self.should_exit = self.force_exit = True
+            return
+        self._ending.begin()
         self._loop.call_soon_threadsafe(self._begin_to_stop)
 
     def _begin_to_stop(self) -> None:

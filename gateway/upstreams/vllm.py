@@ -147,7 +147,7 @@ class VllmStream:
             async with asyncio.timeout(END_OF_BODY_S):
                 while await self._response.read():
                     pass
-        except (TimeoutError, Disconnected, ProtocolBroken):
+        except (TimeoutError, Disconnected, ProtocolBroken, AttemptFailed):  # the answer is whole, whatever comes
             self._response.close()
 
 

@@ -6,6 +6,7 @@ before anything was broken is the twin that every later one is held against.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from types import TracebackType
@@ -151,14 +152,17 @@ def text_of(result: Result) -> str:
 
 
 class Steady:
-    """Constant load: so many clients, each asking the next question as soon as it has its answer."""
+    """Constant load: so many clients, each asking the next question `rest_s` after it has its answer."""
 
-    def __init__(self, client: httpx.AsyncClient, twins: Twins, clients: int, tally: Tally) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, twins: Twins, clients: int, tally: Tally, *, rest_s: float = 0.0
+    ) -> None:
         self._client = client
         self._twins = twins
         self._clients = clients
         self._tally = tally
-        self._ending = False
+        self._rest_s = rest_s
+        self._ending = asyncio.Event()
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> "Steady":
@@ -170,11 +174,13 @@ class Steady:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        self._ending = True
+        self._ending.set()
         await self._group.__aexit__(kind, error, at)
 
     async def _one_client(self, number: int) -> None:
-        while not self._ending:
+        while not self._ending.is_set():
             place = number % len(self._twins.questions)
             self._tally.judge(await ask(self._client, self._twins.questions[place]), self._twins.texts[place])
             number += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), self._rest_s)

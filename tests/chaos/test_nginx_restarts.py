@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos.conftest import TwinsOf
 from tests.chaos.front import Front
-from tests.chaos.load import Burst, Steady
+from tests.chaos.load import Burst, Steady, questions, unbroken
 from tests.chaos.stack import Stack
 from tests.chaos.tally import Tally
 
@@ -39,6 +39,22 @@ async def test_restart_mid_stream_is_survived(front: Front, stack: Stack, twins_
     assert tally.lost == []
     assert tally.whole == len(twins.questions)
     assert await front.metric("scout_resumes_total") > resumed
+
+
+async def test_second_restart_mid_stream_is_survived_like_the_first(front: Front, stack: Stack, tally: Tally) -> None:
+    # Long answers, so that both fall into them. A connection that is refused costs a stream none of its attempts: they
+    # would be used up on replicas that nobody has asked anything.
+    twins = await unbroken(front.client, questions(6, tokens=800))
+    async with Burst(front.client, twins.questions) as burst:
+        for _ in range(2):
+            await burst.until(burst.pieces + twins.pieces // 5)
+            resumed = await front.metric("scout_resumes_total")
+            stack.tell_nginx(signal.SIGTERM)
+            await front.until_metric("scout_site_down", 1)
+            await front.until_metric("scout_resumes_total", resumed + len(twins.questions))
+    burst.judge(tally, twins.texts)
+    assert tally.lost == []
+    assert tally.whole == len(twins.questions)
 
 
 async def test_requests_that_come_during_a_restart_are_answered_or_told(

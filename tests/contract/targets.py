@@ -46,8 +46,8 @@ class Target:
 
     `engines` are URLs of the metrics of every engine that may serve its requests: the place to see a request run and
     end. `metrics` are the URLs at which the target itself offers the engine's metrics. `other_keys` open something else
-    and must not open this; `admin_key` opens the admin API alone. `own_paths` are answered by the target itself though vLLM has paths of that name.
-    `max_model_len` is in tokens.
+    and must not open this; `admin_key` opens the admin API alone. `own_paths` are answered by the target itself though
+    vLLM has paths of that name. `max_model_len` is in tokens.
     """
 
     name: str

@@ -55,6 +55,16 @@ def test_token_ids_of_a_stream_are_those_of_the_whole_answer(wire):
     assert streamed == whole["choices"][0]["token_ids"]
 
 
+@pytest.mark.parametrize("asked", [{}, {"return_token_ids": False}, {"return_token_ids": None}], ids=str)
+def test_token_ids_are_not_told_to_who_did_not_ask(wire, asked):
+    answer = wire.chat(**asked)
+    assert answer.get("prompt_token_ids") is None
+    assert answer["choices"][0].get("token_ids") is None
+    stream = wire.stream(**asked)
+    assert all(chunk.get("prompt_token_ids") is None for chunk in stream.chunks)
+    assert all(choice.get("token_ids") is None for choice in stream.choices())
+
+
 def test_continuous_usage_counts_on_every_chunk(wire):
     options = {"include_usage": True, "continuous_usage_stats": True}
     counted = [usage["completion_tokens"] for usage in wire.stream(max_tokens=6, stream_options=options).usages()]

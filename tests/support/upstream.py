@@ -168,6 +168,7 @@ async def _answer_canary(exchange: Exchange) -> None:
 
 class ScriptedUpstream:
     """The server. `exchanges` are the chat completions that came; `probes` counts the GETs, `canaries` the canaries.
+    `connections` are those that are open.
 
     `running`, `waiting`, `kv_usage` (0 to 1) and `generated` are what /metrics says, `metrics_status` how. Each
     completion that is answered 200 adds `tokens_per_completion` to `generated` as its answer starts. `canary` replaces
@@ -193,7 +194,7 @@ class ScriptedUpstream:
         self._script: list[Act] = []
         self._arrived = asyncio.Condition()
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.StreamWriter] = set()
+        self.connections: set[asyncio.StreamWriter] = set()
 
     def script(self, *acts: Act) -> None:
         self._script.extend(acts)
@@ -212,19 +213,19 @@ class ScriptedUpstream:
         """Stops listening and tears every connection, as a killed process does."""
         if self._server is not None:
             self._server.close()
-            for writer in list(self._connections):
+            for writer in list(self.connections):
                 writer.transport.abort()
             await self._server.wait_closed()
             self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(writer)
+        self.connections.add(writer)
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while (exchange := await _read_request(reader, writer)) is not None:
                 await self._answer(exchange)
                 if writer.transport.is_closing():
                     break
-        self._connections.discard(writer)
+        self.connections.discard(writer)
         writer.close()
 
     async def _answer(self, exchange: Exchange) -> None:

@@ -7,7 +7,8 @@ more: no place, no request, nobody in the queue, nothing running on a replica.
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,10 +44,13 @@ _numbers = itertools.count(1)
 
 
 def question(**changes: Any) -> dict[str, Any]:
-    """A streamed request like no other before it, 24 tokens long unless it says otherwise."""
-    asked = {"role": "user", "content": f"Question {next(_numbers)}: which car?"}
-    body: dict[str, Any] = {"model": MODEL, "messages": [asked], "stream": True, "max_tokens": 24, "ignore_eos": True}
-    return {**body, **changes}
+    """A streamed request like no other before it, 24 tokens long unless it says otherwise; the first one has text."""
+    while True:
+        asked = {"role": "user", "content": f"Question {next(_numbers)}: which car?"}
+        body: dict[str, Any] = {"model": MODEL, "messages": [asked], "stream": True, "max_tokens": 24}
+        body = {**body, "ignore_eos": True, **changes}
+        if next(engine.generate(body)).text:
+            return body
 
 
 @dataclass
@@ -65,8 +69,12 @@ class Stage:
         return result
 
     async def chat(self, message: str) -> Result:
-        """Asks at the conversation door. Not judged here: its twin is known from what the replica was sent."""
-        return await self.send("/api/chat", {"message": message})
+        """Asks at the conversation door, and judges the text by the twin of what a replica was asked for it."""
+        result = await self.send("/api/chat", {"message": message})
+        asked = [body for replica in self.replicas for body in replica.bodies if "kv_transfer_params" not in body]
+        twins = {engine.twin(body) for body in asked if body["messages"][-1]["content"] == message}
+        self.tally.judge(result, min(twins, default=None))
+        return result
 
     async def ask_all(
         self, bodies: Iterable[Mapping[str, Any]], headers: Mapping[str, str] | None = None
@@ -125,6 +133,20 @@ class Stage:
             while await self._held():  # noqa: ASYNC110  # gauges have no event
                 await asyncio.sleep(0.01)
             await until(lambda: not any(replica.running for replica in self.replicas))
+
+    @asynccontextmanager
+    async def company(self, count: int) -> AsyncIterator[None]:
+        """So many streams that run beside the block and stand still in it; all must be whole when it is left."""
+        for replica in self.replicas:
+            replica.hold(after=4)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.ask_all([question() for _ in range(count)]))
+            await until(lambda: sum(replica.held for replica in self.replicas) == count)
+            for replica in self.replicas:
+                replica.hold_after = -1  # who comes now is not held
+            yield
+            for replica in self.replicas:
+                replica.go.set()
 
     @property
     def sent_on(self) -> int:

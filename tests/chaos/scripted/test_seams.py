@@ -3,6 +3,7 @@
 Wherever the seam is: between two tokens of one character, inside a stop string, after the last token but one.
 """
 
+import json
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ async def cut(on: Stage, body: dict[str, Any], *afters: int) -> Heard:
 
 def chunks(body: bytes) -> list[dict[str, Any]]:
     events = [event.data for event in sse.Decoder().feed(body)]
-    return [engine.json.loads(data) for data in events if data != sse.DONE]
+    return [json.loads(data) for data in events if data != sse.DONE]
 
 
 async def test_half_a_character_is_never_a_seam(stage: StageOf) -> None:
@@ -68,10 +69,12 @@ async def test_half_a_character_is_never_a_seam(stage: StageOf) -> None:
 async def test_two_seams_are_as_good_as_one(stage: StageOf) -> None:
     async with stage(**UNMOVED) as on:
         body = with_halves()
-        for first, second in ((2, 2), (5, 3), (8, 12), (20, 3)):
-            heard = await cut(on, body, first, second)
-            assert heard.usage == engine.usage(len(engine.prompt_of(body)), TOKENS)
-            assert heard.resumed == 2
+        async with on.company(6):  # a stream that is alone on two replicas as they die is taken for the cause
+            for first, second in ((3, 3), (5, 3), (8, 12), (20, 3)):
+                heard = await cut(on, body, first, second)
+                assert heard.usage == engine.usage(len(engine.prompt_of(body)), TOKENS)
+                assert heard.resumed == 2
+        assert on.tally.whole == 10
 
 
 @pytest.mark.parametrize("include", [False, True])

@@ -38,7 +38,7 @@ async def test_a_replica_that_refuses_connections_is_ejected_by_the_request_that
     upstreams: list[ScriptedUpstream], gateway_over: Gate
 ) -> None:
     first, second = upstreams
-    async with gateway_over(first, second) as front:  # at the default 30 s no probe would notice in time
+    async with gateway_over(first, second) as front:  # at the default 10 s no probe would notice in time
         await first.stop()
         assert (await front.ask()).headers["x-scout-replica"] == "replica-1"
         assert await front.metric("scout_replica_ready", replica="replica-0") == 0
@@ -64,7 +64,7 @@ async def test_a_torn_connection_alone_does_not_eject(upstreams: list[ScriptedUp
     async with gateway_over(first, second) as front:
         before = first.probes
         assert (await front.ask()).headers["x-scout-replica"] == "replica-1"
-        while first.probes == before:  # but it is looked at now, not in 30 s
+        while first.probes == before:  # but it is looked at now, not in 10 s
             await front.client.get("/livez")
         assert (await state(front, 0))[0] == "ready"
 

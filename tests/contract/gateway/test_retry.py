@@ -1,4 +1,4 @@
-"""Before the first content a try that fails is made again on another replica, once; the client sees nothing of it."""
+"""Before the first content a try that fails is made again on another replica; the client sees nothing of it."""
 
 import pytest
 
@@ -14,6 +14,7 @@ from tests.support.upstream import (
     event,
     hang,
     reset_at_once,
+    scripted_upstream,
     status,
     stream,
     then_reset,
@@ -91,15 +92,33 @@ async def test_a_whole_answer_is_retried_too(
         assert answer.json()["choices"][0]["message"]["content"] == "Hello there."
 
 
-async def test_there_is_one_retry_and_then_a_typed_error(upstreams: list[ScriptedUpstream], gateway_over: Gate) -> None:
+@pytest.mark.parametrize("failure", ["500", "503 busy"])
+async def test_when_the_attempts_are_used_up_there_is_a_typed_error_and_no_more_to_try(
+    upstreams: list[ScriptedUpstream], gateway_over: Gate, failure: str
+) -> None:
     for upstream in upstreams:
-        upstream.script(reset_at_once, reset_at_once)
-    async with gateway_over(*upstreams) as front:
+        upstream.script(FAILURES[failure])
+    async with gateway_over(*upstreams, attempts={"max_attempts": 2}) as front:
         answer = await front.ask(stream=True)
         assert answer.status_code == 503
-        assert answer.json()["error"]["code"] == "upstream_unavailable"
+        assert answer.json()["error"]["code"] in ("upstream_unavailable", "overloaded")
         assert answer.headers["x-should-retry"] == "false"
         assert sum(len(upstream.exchanges) for upstream in upstreams) == 2
+
+
+async def test_a_request_over_which_two_replicas_broke_off_is_not_sent_to_the_third(
+    upstreams: list[ScriptedUpstream], gateway_over: Gate
+) -> None:
+    async with scripted_upstream() as third:
+        everybody = [*upstreams, third]
+        for upstream in everybody:
+            upstream.script(reset_at_once)
+        async with gateway_over(*everybody) as front:
+            answer = await front.ask(stream=True)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "upstream_unavailable")
+            assert "Change the request" in answer.json()["error"]["message"]
+            assert answer.headers["x-should-retry"] == "false"
+            assert sum(len(upstream.exchanges) for upstream in everybody) == 2
 
 
 async def test_a_refused_request_is_not_retried(upstreams: list[ScriptedUpstream], gateway_over: Gate) -> None:

@@ -5,12 +5,11 @@ from contextlib import ExitStack
 
 import pytest
 
+from shared.headers import UPSTREAM_CONNECT
 from tests.contract.nginx.conftest import Cluster
 from tests.contract.nginx.edge import GATEWAY_KEY, running_edge
 from tests.contract.nginx.refusal import assert_refused
 from tests.contract.nginx.upstream import Exchange, Upstream
-
-CONNECT = "x-upstream-connect"
 
 
 def _dead_address(stack: ExitStack) -> str:
@@ -83,21 +82,21 @@ def test_an_error_tells_an_engine_that_could_not_be_connected_to_from_one_that_d
     dying = Upstream(Exchange.drop)
     stack.callback(dying.stop)
     edge = stack.enter_context(running_edge(engines=(_dead_address(stack), dying.address)))
-    assert edge.ask(edge.replica(0)).one(CONNECT) == "-"
+    assert edge.ask(edge.replica(0)).one(UPSTREAM_CONNECT) == "-"
     answer = edge.ask(edge.replica(1))
     assert_refused(answer, 502, "upstream_unavailable")
-    assert 0 <= float(answer.one(CONNECT)) < 3
+    assert 0 <= float(answer.one(UPSTREAM_CONNECT)) < 3
     # No word where there is nothing to say: nobody was asked, or the error is the engine's own.
-    assert edge.ask(edge.replica(1), key="wrong").all(CONNECT) == []
+    assert edge.ask(edge.replica(1), key="wrong").all(UPSTREAM_CONNECT) == []
     dying.script = lambda exchange: exchange.answer(502)
-    assert edge.ask(edge.replica(1)).all(CONNECT) == []
+    assert edge.ask(edge.replica(1)).all(UPSTREAM_CONNECT) == []
 
 
 def test_on_the_balanced_port_an_error_tells_it_of_each_replica_that_was_tried(stack: ExitStack) -> None:
     dying = Upstream(Exchange.drop)
     stack.callback(dying.stop)
     edge = stack.enter_context(running_edge(engines=(_dead_address(stack), dying.address)))
-    told = {edge.ask(edge.balanced).one(CONNECT) for _ in range(2)}
+    told = {edge.ask(edge.balanced).one(UPSTREAM_CONNECT) for _ in range(2)}
     both = next(each for each in told if "," in each)
     refused, cut = both.split(", ")
     assert refused == "-"
@@ -116,7 +115,7 @@ def test_a_replica_that_does_not_even_refuse_is_504_and_was_not_connected_to(sta
     edge = stack.enter_context(running_edge(engines=(f"127.0.0.1:{listener.getsockname()[1]}",)))
     answer = edge.ask(edge.replica(0))
     assert_refused(answer, 504, "upstream_timeout")
-    assert answer.one(CONNECT) == "-"
+    assert answer.one(UPSTREAM_CONNECT) == "-"
 
 
 @pytest.mark.parametrize("way", ["balanced", "replica"])
@@ -131,7 +130,7 @@ def test_a_silent_replica_is_504_and_told_that_nobody_waits(strict_cluster: Clus
         replica.script = hang
     answer = edge.ask(edge.balanced if way == "balanced" else edge.replica(0))
     assert_refused(answer, 504, "upstream_timeout")
-    assert float(answer.one(CONNECT)) >= 0
+    assert float(answer.one(UPSTREAM_CONNECT)) >= 0
     assert left.wait(10)
     assert strict_cluster.received() == 1
 

@@ -98,6 +98,16 @@ async def test_a_place_that_comes_free_by_the_clock_is_noticed_without_being_tol
         assert (await waiting).replica.name == "replica-0"
 
 
+async def test_a_place_that_nobody_has_noticed_yet_is_not_for_whoever_comes_first_now(bench) -> None:
+    async with bench() as queue:
+        queue.pool.report(queue.pool.replicas[0], Fault.BUSY, "HTTP 503", 5)
+        waiting = await queue.queue()
+        queue.clock.advance(5)
+        late = await queue.queue()
+        assert (await waiting).replica.name == "replica-0"
+        assert not late.done()
+
+
 async def test_the_timer_looks_again_for_as_long_as_somebody_waits(bench) -> None:
     async with bench() as queue:
         (held,) = queue.fill()

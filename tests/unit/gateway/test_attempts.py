@@ -182,6 +182,12 @@ async def test_each_further_try_is_paid_from_the_pool_s_budget_and_a_busy_replic
     assert asked.retries.left == before - 1
 
 
+async def test_a_replica_that_was_not_there_costs_neither_an_attempt_nor_one_of_the_pool_s(bench) -> None:
+    asked = bench([GONE], [streaming()], attempts={"max_attempts": 1, "retry_reserve": 0})
+    assert (await asked.stream()).lease.replica.name == "replica-1"
+    assert asked.work.budget.attempts_left == 0
+
+
 async def test_when_that_budget_is_spent_the_client_is_told_and_need_not_try(bench) -> None:
     asked = bench([CUT], [streaming()], attempts={"retry_reserve": 0})
     error = await asked.fails(asked.stream)

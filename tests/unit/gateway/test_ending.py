@@ -66,6 +66,13 @@ async def test_what_had_come_before_the_stop_is_told_and_nothing_is_asked_anew(s
     assert bench.resumes() == {}
 
 
+async def test_a_stream_that_begins_after_the_others_were_stopped_is_stopped_too(start: Start, ending: Ending) -> None:
+    ending.stop_streams()
+    bench = await start([STALL])
+    ending.watch(bench.relay)
+    assert isinstance(await bench.error(), Draining)
+
+
 async def test_a_stop_is_not_held_against_the_replica(start: Start, ending: Ending) -> None:
     bench = await start([STALL])
     before = bench.pool.replicas[0].belief
@@ -94,21 +101,21 @@ async def test_the_first_reason_to_stop_is_the_one_that_is_told(start: Start, en
     assert isinstance(await bench.error(), Draining)
 
 
-@pytest.mark.parametrize("legs_come", [False, True])
+@pytest.mark.parametrize("leg_comes", [False, True])
 async def test_a_stream_that_is_stopped_during_a_resume_does_not_wait_for_it(
-    start: Start, ending: Ending, legs_come: bool
+    start: Start, ending: Ending, leg_comes: bool
 ) -> None:
     later = Later(ScriptedStream(REST, STALL))
     bench = await start([cut()], later)
     ending.watch(bench.relay)
     reading = asyncio.create_task(bench.error())
     await later.asked.wait()
-    if legs_come:
+    if leg_comes:
         later.go.set()
-        await asyncio.sleep(0)
     ending.stop_streams()
     assert isinstance(await reading, Draining)
-    assert [replica.in_flight for replica in bench.pool.replicas] == [0, int(legs_come)]
+    assert [replica.in_flight for replica in bench.pool.replicas] == [0, 0]
+    assert bench.resumes() == {"resumed" if leg_comes else "failed": 1}
 
 
 @pytest.mark.parametrize("how", ["cancelled", "closed", "closed just as the next leg has come"])
@@ -126,7 +133,6 @@ async def test_a_client_that_leaves_during_a_resume_leaves_nothing_behind(
         bench.relay.close()
     else:
         later.go.set()
-        await asyncio.sleep(0)
         bench.relay.close()
     (told,) = await asyncio.gather(reading, return_exceptions=True)
     bench.relay.close()

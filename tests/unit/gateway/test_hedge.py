@@ -318,6 +318,17 @@ async def test_when_the_first_one_comes_after_all_it_is_kept_and_the_other_is_no
     assert asked.accounts.counted("scout_hedges_total") == {("lost",): 1}
 
 
+async def test_when_both_come_at_the_same_moment_the_request_is_booked_to_the_one_that_is_kept(hedged) -> None:
+    asked = await hedged([Later(streaming())], [Later(streaming())])
+    second = asked.upstream.last_step(URLS[1])
+    task, step = await late(asked)
+    await second.asked.wait()
+    step.go.set()
+    second.go.set()
+    assert (await task).lease.replica.name == asked.work.entry.replica == "replica-0"
+    assert asked.in_flight == [1, 0]
+
+
 async def test_the_failure_of_one_is_booked_and_the_other_goes_on(hedged) -> None:
     asked = await hedged([Later(CUT)], [Later(streaming())])
     second = asked.upstream.last_step(URLS[1])

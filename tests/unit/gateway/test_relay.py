@@ -223,15 +223,6 @@ async def test_a_resume_that_fails_ends_the_answer(start: Start, failure: Gatewa
     assert bench.resumes() == {"failed": 1}
 
 
-async def test_what_an_engine_says_of_the_request_reaches_neither_the_log_nor_the_client(start: Start) -> None:
-    refusal = AttemptFailed(InvalidRequest("cannot parse 'my card is 4111'"), Fault.NONE)
-    bench = await start([refusal], body=NO_RESUMES)
-    error = await bench.error()
-    bench.relay.close()
-    assert "4111" not in str(bench.accounts.line) + error.message
-    assert bench.accounts.line["detail"].startswith("invalid_request;")
-
-
 async def test_each_of_several_answers_must_finish(start: Start) -> None:
     choices = [text("a"), text("b", index=1)]
     whole = await start([[finish(index=1)], [finish()], None], first=choices, body=NO_RESUMES)
@@ -353,15 +344,6 @@ async def test_a_client_that_does_not_take_what_it_is_sent_is_left_when_the_time
     await overdue.wait()
     bench.relay.close()
     assert bench.accounts.line["outcome"] == "client_gone"
-
-
-async def test_before_anybody_is_told_of_it_an_overdue_stream_ends_with_its_next_read(
-    start: Start, clock: SeenClock
-) -> None:
-    bench = await start([[text("lo", 11)], STALL], on_prem=SOON)
-    clock.advance(300)
-    await clock.looked_at(1)
-    assert isinstance(await bench.error(), UpstreamLost)
 
 
 async def test_a_time_that_is_up_while_a_place_is_waited_for_is_told_as_such(start: Start, clock: SeenClock) -> None:

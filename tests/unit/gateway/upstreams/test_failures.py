@@ -3,15 +3,13 @@
 import json
 from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp.client_reqrep import ConnectionKey
 
 from gateway.ports import AttemptFailed, Fault
 from gateway.upstreams.failures import MAX_MESSAGE_CHARS, from_exception, from_status, in_band
+from gateway.upstreams.http1 import ConnectFailed, Disconnected, ProtocolBroken
 
 ADDRESS = "100.64.0.7"
-PEER = ConnectionKey(ADDRESS, 8081, False, True, None, None, None)
 TOO_LONG = "This model's maximum context length is 32768 tokens. However, you requested 40000 tokens."
 
 
@@ -29,8 +27,8 @@ def meaning(failed: AttemptFailed) -> tuple[int, str, bool, Fault]:
         (400, 400, "invalid_request", False, Fault.NONE),
         (422, 400, "invalid_request", False, Fault.NONE),
         (413, 413, "request_too_large", False, Fault.NONE),
-        (429, 503, "overloaded", True, Fault.NONE),
-        (503, 503, "overloaded", True, Fault.NONE),
+        (429, 503, "overloaded", True, Fault.BUSY),
+        (503, 503, "overloaded", True, Fault.BUSY),
         (401, 503, "upstream_unavailable", True, Fault.UNREACHABLE),
         (403, 503, "upstream_unavailable", True, Fault.UNREACHABLE),
         (502, 503, "upstream_unavailable", True, Fault.UNREACHABLE),
@@ -125,42 +123,69 @@ def test_a_busy_replica_says_when_to_come_again_within_what_clients_obey(
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "fault"),
+    ("error", "code", "fault", "cut", "reached"),
     [
         pytest.param(
-            aiohttp.ClientConnectorError(PEER, ConnectionRefusedError(111, "refused")),
-            *("upstream_unavailable", Fault.UNREACHABLE),
-            id="refused",
+            ConnectFailed(f"ConnectionRefusedError: {ADDRESS}"),
+            *("upstream_unavailable", Fault.UNREACHABLE, False, False),
+            id="no connection",
         ),
         pytest.param(
-            aiohttp.ClientConnectorDNSError(PEER, OSError(-2, "unknown")),
-            *("upstream_unavailable", Fault.UNREACHABLE),
-            id="no such name",
+            Disconnected(f"reset by {ADDRESS}", answered=False, reused=False),
+            *("upstream_unavailable", Fault.SUSPECT, True, True),
+            id="broken off before a word",
         ),
         pytest.param(
-            aiohttp.ConnectionTimeoutError(f"to {ADDRESS}"),
-            *("upstream_unavailable", Fault.UNREACHABLE),
-            id="no connection in time",
+            Disconnected(f"reset by {ADDRESS}", answered=True, reused=True),
+            *("upstream_unavailable", Fault.SUSPECT, True, True),
+            id="broken off in the body",
         ),
         pytest.param(
-            aiohttp.ServerDisconnectedError(ADDRESS), "upstream_unavailable", Fault.SUSPECT, id="closed before a word"
-        ),
-        pytest.param(
-            aiohttp.ClientOSError(104, f"reset by {ADDRESS}"), "upstream_unavailable", Fault.SUSPECT, id="reset"
-        ),
-        pytest.param(
-            aiohttp.ClientPayloadError(ADDRESS), "upstream_unavailable", Fault.SUSPECT, id="broken off in the body"
-        ),
-        pytest.param(
-            aiohttp.InvalidURL(f"http://{ADDRESS}"), "upstream_protocol_error", Fault.SUSPECT, id="anything else"
+            ProtocolBroken(f"not HTTP: {ADDRESS}"),
+            *("upstream_protocol_error", Fault.SUSPECT, False, True),
+            id="anything else",
         ),
     ],
 )
-def test_each_broken_connection_may_be_tried_elsewhere(error: Exception, code: str, fault: Fault) -> None:
+def test_each_broken_connection_may_be_tried_elsewhere(
+    error: Exception, code: str, fault: Fault, cut: bool, reached: bool
+) -> None:
     failed = from_exception(error)
     assert (failed.error.code, failed.error.retryable, failed.fault) == (code, True, fault)
+    assert (failed.cut, failed.reached) == (cut, reached)
     assert ADDRESS not in failed.error.message
     assert failed.error.detail == f"{type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize(
+    ("status", "connected", "cut"),
+    [
+        *((502, None, False), (502, "", False), (502, "-", False), (502, "0.002", True), (500, "0.002", False)),
+        # On the balanced port: one value for each replica tried.
+        *((502, "-, -", False), (502, "-, 0.003", True), (502, "0.000, -", True)),
+    ],
+)
+def test_an_engine_that_dies_over_a_request_is_told_from_one_that_is_gone(
+    status: int, connected: str | None, cut: bool
+) -> None:
+    failed = from_status(status, b"", None, connected)
+    assert (failed.cut, failed.reached) == (cut, True)
+
+
+@pytest.mark.parametrize(
+    ("connected", "code", "fault"),
+    [
+        ("-", "upstream_unavailable", Fault.UNREACHABLE),
+        ("0.001", "upstream_timeout", Fault.SUSPECT),
+        (None, "upstream_timeout", Fault.SUSPECT),
+        ("", "upstream_timeout", Fault.SUSPECT),
+    ],
+)
+def test_an_engine_that_nginx_connects_to_in_vain_is_gone_and_one_that_is_silent_is_late(
+    connected: str | None, code: str, fault: Fault
+) -> None:
+    failed = from_status(504, b"", None, connected)
+    assert (failed.error.code, failed.fault, failed.cut) == (code, fault, False)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +216,5 @@ def test_an_error_in_a_stream_is_cut_and_only_told_where_it_is_about_the_request
 
 
 def test_a_replica_that_cannot_be_reached_may_be_back_in_two_seconds() -> None:
-    refused = aiohttp.ClientConnectorError(PEER, ConnectionRefusedError(111, "refused"))
-    assert from_exception(refused).error.retry_after_s == 2
+    assert from_exception(ConnectFailed("refused")).error.retry_after_s == 2
     assert from_status(502, b"", None).error.retry_after_s == 2

@@ -4,23 +4,30 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import InvalidField, Overloaded, UpstreamLost
-from gateway.ports import Chunk
+from gateway.ports import ONLY_FIRST, Chunk
 from gateway.wire.openai import OpenAiEncoder, error_body
 from shared.errors import ErrorBody
 from shared.sse import DONE, Decoder
+from tests.unit.gateway import chunks
+from tests.unit.gateway.chunks import finish, role, text
 
-CHOICE = {"index": 0, "delta": {"content": "Hi"}}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
-TEXT = Chunk(b'data:  {"odd": "spacing"}\r\n\r\n', {"choices": [CHOICE]}, content=True)
-COMMENT = Chunk(b": ping\n\n", {})
-USAGE_ONLY = Chunk(b"data: usage\n\n", {"choices": [], "usage": USAGE}, usage=USAGE)
-USAGE_TOO = Chunk(b"data: both\n\n", {"choices": [CHOICE], "usage": USAGE}, content=True, usage=USAGE)
+TEXT = Chunk(b'data:  {"odd": "spacing"}\r\n\r\n', ONLY_FIRST, True, "Hi")
+COMMENT = Chunk(b": ping\n\n")
+USAGE_ONLY = Chunk(b"data: usage\n\n", usage=USAGE)
+USAGE_TOO = Chunk(b"data: both\n\n", ONLY_FIRST, True, "Hi", usage=USAGE)
 
 
-def encoder(*, wants_usage: bool = False) -> OpenAiEncoder:
-    return OpenAiEncoder("req_1", wants_usage=wants_usage)
+def encoder(*, wants_usage: bool = False, wants_ids: bool = False) -> OpenAiEncoder:
+    return OpenAiEncoder("req_1", wants_usage=wants_usage, wants_ids=wants_ids)
+
+
+def bodies(raw: bytes) -> list[dict[str, Any]]:
+    return [json.loads(event.data) for event in Decoder().feed(raw)]
 
 
 def test_it_is_an_event_stream() -> None:
@@ -43,6 +50,37 @@ def test_the_usage_chunk_is_given_to_clients_that_asked_for_it() -> None:
 @pytest.mark.parametrize("wants_usage", [False, True])
 def test_usage_beside_content_takes_nothing_out(wants_usage: bool) -> None:
     assert encoder(wants_usage=wants_usage).encode([USAGE_TOO]) == USAGE_TOO.raw
+
+
+def test_ids_that_only_we_asked_for_are_taken_out_and_nothing_else() -> None:
+    odds = {"content": [{"token": "a", "bytes": [97], "top_logprobs": []}]}
+    told = [role(), text("a", 10, 11, logprobs=odds), text("", 12), finish("stop", 4)]
+    plain = [role(prompt=()), text("a", logprobs=odds), text(""), finish("stop")]
+    assert encoder().encode(told) == b"".join(chunk.raw for chunk in plain)
+
+
+def test_ids_are_given_to_clients_that_asked_for_them() -> None:
+    told = [role(), text("a", 10)]
+    assert encoder(wants_ids=True).encode(told) == told[0].raw + told[1].raw
+
+
+def test_text_that_looks_like_ids_is_text() -> None:
+    said = ',"token_ids":[1,2],"prompt_token_ids":[3],"prompt_text":null'
+    (shown,) = bodies(encoder().encode([text(said, 10)]))
+    assert shown["choices"][0]["delta"] == {"content": said}
+    assert "token_ids" not in shown["choices"][0]
+
+
+def test_a_prompts_text_is_kept_for_whom_it_was_asked() -> None:
+    asked = chunks.of({**json.loads(role().raw[6:]), "prompt_text": "<s>Hi"})
+    (shown,) = bodies(encoder().encode([asked]))
+    assert shown["prompt_text"] == "<s>Hi"
+    assert "prompt_token_ids" not in shown
+
+
+@given(st.lists(st.integers(0, 200_000), min_size=1, max_size=5), st.text(max_size=20))
+def test_whatever_the_text_only_the_ids_go(ids: list[int], said: str) -> None:
+    assert encoder().encode([text(said, *ids)]) == text(said).raw
 
 
 def test_a_whole_answer_ends_with_done() -> None:

@@ -1,20 +1,18 @@
 """Plain text: the content of the first choice and nothing else; a broken answer is never ended cleanly."""
 
-from typing import Any
+import json
 
 import pytest
 
 from gateway.errors import UpstreamLost
 from gateway.ports import Chunk
 from gateway.wire.text import TextEncoder
+from tests.unit.gateway import chunks
+from tests.unit.gateway.chunks import comment, finish, role, text, usage
 
-
-def chunk(*choices: dict[str, Any]) -> Chunk:
-    return Chunk(b"data: x\n\n", {"choices": list(choices)})
-
-
-def choice(delta: dict[str, Any] | None, index: int = 0) -> dict[str, Any]:
-    return {"index": index, "delta": delta}
+NULL = chunks.of({**chunks.frame(), "choices": [{"index": 0, "delta": {"content": None}}]})
+CALL = chunks.of({**chunks.frame(), "choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0}]}}]})
+NO_DELTA = chunks.of({**chunks.frame(), "choices": [{"index": 0, "finish_reason": "stop"}]})
 
 
 def test_it_is_plain_text() -> None:
@@ -22,30 +20,30 @@ def test_it_is_plain_text() -> None:
 
 
 def test_the_pieces_of_an_answer_are_joined() -> None:
-    chunks = [chunk(choice({"role": "assistant", "content": ""})), chunk(choice({"content": "Gr"}))]
-    assert TextEncoder().encode([*chunks, chunk(choice({"content": "üß 🚗"}))]) == "Grüß 🚗".encode()
+    assert TextEncoder().encode([role(), text("Gr"), text("üß 🚗")]) == "Grüß 🚗".encode()
 
 
 @pytest.mark.parametrize(
     "silent",
     [
-        pytest.param(Chunk(b": ping\n\n", {}), id="a comment"),
-        pytest.param(chunk(), id="the usage chunk"),
-        pytest.param(chunk(choice({"content": None})), id="null content"),
-        pytest.param(chunk(choice({"tool_calls": [{"index": 0}]})), id="a tool call"),
-        pytest.param(chunk(choice({})), id="an empty delta"),
-        pytest.param(chunk(choice(None)), id="a null delta"),
-        pytest.param(chunk({"index": 0, "finish_reason": "stop"}), id="no delta"),
-        pytest.param(chunk(choice({"content": "another"}, index=1)), id="another choice"),
+        pytest.param(comment(), id="a comment"),
+        pytest.param(role(), id="the role"),
+        pytest.param(usage(1, 1), id="the usage chunk"),
+        pytest.param(NULL, id="null content"),
+        pytest.param(CALL, id="a tool call"),
+        pytest.param(text("", 195), id="half a character"),
+        pytest.param(finish(), id="the end"),
+        pytest.param(NO_DELTA, id="no delta"),
+        pytest.param(text("another", index=1), id="another choice"),
     ],
 )
 def test_all_else_is_silent(silent: Chunk) -> None:
     assert TextEncoder().encode([silent]) == b""
-    assert TextEncoder().encode([chunk(choice({"content": "a"})), silent, chunk(choice({"content": "b"}))]) == b"ab"
+    assert TextEncoder().encode([text("a"), silent, text("b")]) == b"ab"
 
 
-def test_half_a_character_is_no_reason_to_break_off() -> None:
-    assert TextEncoder().encode([chunk(choice({"content": "a\ud83d"}))]) == b"a?"
+def test_half_a_surrogate_pair_is_no_reason_to_break_off() -> None:
+    assert TextEncoder().encode([Chunk(b"", text=json.loads(r'"a\ud83d"'))]) == b"a?"
 
 
 def test_a_whole_text_ends_without_a_word() -> None:

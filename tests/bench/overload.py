@@ -1,0 +1,233 @@
+"""What ten times too many clients do to those that are let in, and the same load straight on nginx.
+
+    ./scout up
+    python -m tests.bench.overload [--env .scout/env] [--gateway URL --key K] [--seconds 40]
+
+Starts a gateway of its own over the stack's replicas unless it is given one. First a few streams at a time (unloaded)
+and as many as there are places (capacity), then ten times the capacity by the clock, then a burst of ten times the
+places in which everybody who is refused comes back once, when told to. Prints the report as Markdown.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.facts import machine_facts
+from tests.bench.figures import percentile, table
+from tests.bench.open_loop import Answer, Load, Target, evenly_at_random
+from tests.bench.prefix_cache import read_env
+from tests.support.gateway_process import ROOT, Upstream, gateway_process
+
+SETTLES_S = 3.0
+"""Between two loads: whoever was still there has been cut off, and the engines have let go of it."""
+
+OVERLOAD = 10
+RETURNING = 0.1
+"""Of those that are refused during the long overload. In a burst it is all of them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The load's measures, and the gateway's settings where we start it."""
+
+    replicas: int
+    per_replica: int
+    max_queued: int
+    max_wait_s: float
+    few: int
+    tokens: int
+    seconds: float
+    patience_s: float
+
+    @property
+    def places(self) -> int:
+        """Requests that the pool serves at once."""
+        return self.replicas * self.per_replica
+
+    @property
+    def toml(self) -> str:
+        """The settings an operator would tune for this."""
+        return (
+            f"[admission]\nmax_concurrent_per_replica = {self.per_replica}\n"
+            f"max_queued = {self.max_queued}\nmax_wait_s = {self.max_wait_s}\n"
+        )
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One load on one target. Latencies in seconds, of the requests that got a first token."""
+
+    asked: int
+    first: tuple[float, ...]
+    whole: int
+    refused: int
+    other: int
+    goodput: float
+    """Tokens a second, of whole answers only: what a client got that could use it."""
+
+    @classmethod
+    def of(cls, answers: Sequence[Answer]) -> "Figures":
+        """`other` are those that got neither a token nor a refusal: they left, or were told of something else."""
+        seconds = max((answer.ended_at for answer in answers), default=0.0)
+        first = sorted(answer.first_content_s for answer in answers if answer.first_content_s is not None)
+        refused = sum(answer.status == 429 for answer in answers)
+        whole = [answer for answer in answers if answer.whole]
+        goodput = sum(answer.pieces for answer in whole) / seconds if seconds else 0.0
+        return cls(len(answers), tuple(first), len(whole), refused, len(answers) - len(first) - refused, goodput)
+
+    def ms(self, share: float) -> str:
+        """A percentile of the first-token times, as text."""
+        return f"{1000 * percentile(self.first, share):,.0f}" if self.first else "-"
+
+    def times(self, unloaded: "Figures", share: float) -> str:
+        """The same percentile by the unloaded one."""
+        if not self.first or not unloaded.first:
+            return "-"
+        return f"{percentile(self.first, share) / percentile(unloaded.first, share):.2f}"
+
+
+@dataclass(frozen=True)
+class Honesty:
+    """What refused clients were told, and what became of those that believed it."""
+
+    told: tuple[int, ...]
+    back: int
+    let_in: int
+
+    @classmethod
+    def of(cls, answers: Sequence[Answer]) -> "Honesty":
+        """`let_in` are those of `back` that got a first token."""
+        told = tuple(sorted(answer.retry_after_s for answer in answers if answer.retry_after_s is not None))
+        back = [answer for answer in answers if answer.came_back]
+        return cls(told, len(back), sum(answer.first_content_s is not None for answer in back))
+
+    def row(self, name: str) -> list[str]:
+        """For the table."""
+        spread = [str(percentile(self.told, share)) for share in (0.0, 0.5, 1.0)] if self.told else ["-"] * 3
+        share = f"{self.let_in / self.back:.0%}" if self.back else "-"
+        return [name, str(len(self.told)), *spread, str(self.back), str(self.let_in), share]
+
+
+async def measure(plan: Plan, target: Target, rate: float, seed: int) -> tuple[Figures, Figures, list[Answer], float]:
+    """Unloaded, then overloaded; the answers of the overload; and the rate of arrivals.
+
+    `rate` 0 has the capacity measured here: answers a second with as many users as there are places.
+    """
+    unloaded = Load(target, plan.tokens, plan.patience_s, seed)
+    await unloaded.users(plan.few, plan.seconds / 4)
+    await asyncio.sleep(SETTLES_S)
+    if not rate:
+        full = Load(target, plan.tokens, plan.patience_s, seed + 1)
+        await full.users(plan.places, plan.seconds / 4)
+        rate = OVERLOAD * sum(answer.whole for answer in full.answers) / full.now()
+        await asyncio.sleep(SETTLES_S)
+    crowd = Load(target, plan.tokens, plan.patience_s, seed + 2)
+    await crowd.arrive(list(evenly_at_random(rate, plan.seconds, seed)), RETURNING)
+    await asyncio.sleep(SETTLES_S)
+    first_tries = [answer for answer in crowd.answers if not answer.came_back]
+    return Figures.of(unloaded.answers), Figures.of(first_tries), crowd.answers, rate
+
+
+async def burst(plan: Plan, target: Target, seed: int) -> list[Answer]:
+    """Ten times the places at once; who is refused comes back once."""
+    load = Load(target, plan.tokens, plan.patience_s, seed)
+    await load.arrive([0.0] * (OVERLOAD * plan.places), 1.0)
+    return load.answers
+
+
+def row(name: str, arrivals: str, figures: Figures, unloaded: Figures) -> list[str]:
+    """One load for the table."""
+    admitted = f"{len(figures.first) / figures.asked:.0%}" if figures.asked else "-"
+    latencies = [figures.ms(share) for share in (0.5, 0.95, 0.99)]
+    ratios = [figures.times(unloaded, share) for share in (0.5, 0.95)]
+    counts = [str(figures.asked), admitted, str(figures.whole), str(figures.refused), str(figures.other)]
+    return [name, arrivals, *counts, *latencies, *ratios, f"{figures.goodput:.0f}"]
+
+
+HEAD = ("load", "arrivals/s", "asked", "got a token", "whole", "429", "neither", "TTFT p50 ms", "p95", "p99")
+HEAD_RATIOS = ("p50 x unloaded", "p95 x unloaded", "tokens/s")
+HONESTY = ("refused by the gateway", "refusals", "Retry-After min s", "p50", "max", "came back", "let in", "share")
+
+
+@contextlib.contextmanager
+def gateway(args: argparse.Namespace, plan: Plan, env: dict[str, str]) -> Iterator[Target]:
+    """The one that was given, or one over the stack's replicas."""
+    if args.gateway:
+        yield Target(args.gateway, args.key or env["SCOUT_KEY"], env["SCOUT_MODEL"])
+        return
+    upstream = Upstream(env["REPLICA_URLS"].split(","), env["ONPREM_KEY"])
+    with tempfile.TemporaryDirectory() as directory:
+        toml = plan.toml + f'[on_prem]\nmodel = "{env["SCOUT_MODEL"]}"\n'
+        with gateway_process(upstream, toml, Path(directory)) as running:
+            yield Target(running.url, running.key, env["SCOUT_MODEL"])
+
+
+async def report(plan: Plan, ours: Target, straight: Target, say: Callable[[str], None]) -> None:
+    """Measures, and says each table as soon as it is there."""
+    unloaded, over, answers, rate = await measure(plan, ours, 0.0, seed=100)
+    sudden = await burst(plan, ours, seed=300)
+    await asyncio.sleep(SETTLES_S)
+    bare_unloaded, bare_over, _, _ = await measure(plan, straight, rate, seed=200)
+    few, arrivals = f"{plan.few} at a time", f"{rate:.1f}"
+    say(
+        table(
+            (*HEAD, *HEAD_RATIOS),
+            [
+                row("gateway, unloaded", few, unloaded, unloaded),
+                row("gateway, overloaded", arrivals, over, unloaded),
+                row("nginx, unloaded", few, bare_unloaded, bare_unloaded),
+                row("nginx, overloaded", arrivals, bare_over, bare_unloaded),
+            ],
+        )
+    )
+    say("")
+    lasting = [Honesty.of(answers).row(f"{OVERLOAD}x for {plan.seconds:.0f} s, {RETURNING:.0%} come back")]
+    say(table(HONESTY, [*lasting, Honesty.of(sudden).row(f"{len_first(sudden)} at once, all come back")]))
+
+
+def len_first(answers: Sequence[Answer]) -> int:
+    """How many asked for the first time."""
+    return sum(not answer.came_back for answer in answers)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", type=Path, default=Path(".scout/env"), help="of a running stack")
+    parser.add_argument("--gateway", metavar="URL", help="another gateway before the same replicas")
+    parser.add_argument("--key", help="for that gateway; else SCOUT_KEY")
+    parser.add_argument("--per-replica", type=int, default=4, help="max_concurrent_per_replica")
+    parser.add_argument("--max-queued", type=int, default=4)
+    parser.add_argument("--max-wait-s", type=float, default=0.1)
+    parser.add_argument("--few", type=int, default=3, help="streams at a time that count as no load")
+    parser.add_argument("--tokens", type=int, default=64, help="of each answer")
+    parser.add_argument("--seconds", type=float, default=40.0, help="of the overload")
+    parser.add_argument("--patience-s", type=float, default=10.0, help="a client without a token leaves after that")
+    args = parser.parse_args()
+    env = read_env(args.env)
+    plan = Plan(
+        len(env["REPLICA_URLS"].split(",")),
+        args.per_replica,
+        args.max_queued,
+        args.max_wait_s,
+        args.few,
+        args.tokens,
+        args.seconds,
+        args.patience_s,
+    )
+    print("python -m tests.bench.overload", *sys.argv[1:])
+    print(", ".join(f"{name} {value}" for name, value in machine_facts(ROOT).items()))
+    print(f"{plan}\n")
+    with gateway(args, plan, env) as ours:
+        asyncio.run(report(plan, ours, Target(env["ONPREM_URL"], env["ONPREM_KEY"], env["SCOUT_MODEL"]), print))
+    print(f"\nload average after: {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()

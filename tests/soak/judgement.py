@@ -1,0 +1,139 @@
+"""Whether a process that has worked for a while holds more than it did: readings over time, and what they say. Pure.
+
+Memory is judged by the second half of a run. In the first one everything that is bounded fills up: the affinity index,
+the metrics' labels, the pools of connections, the allocator's own pools.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from tests.bench.figures import table
+
+SHOWN = 16
+"""Rows of the table over time, whatever the run's length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The gateway at one moment. `at_s` counts from the start of the traffic, `requests` are those ended by then."""
+
+    at_s: float
+    requests: int
+    rss_kib: float
+    fds: int
+    sockets: int
+    threads: int
+    in_flight: int
+    waiting: int
+    open_requests: int
+
+    @property
+    def held(self) -> int:
+        """Places, places in the queue and requests that the gateway believes to be under way."""
+        return self.in_flight + self.waiting + self.open_requests
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Resident memory over the second half of a run: a line fitted to it, and the medians of its two quarters."""
+
+    requests: int
+    kib_per_minute: float
+    bytes_per_request: float
+    earlier_kib: float
+    later_kib: float
+
+    @classmethod
+    def of(cls, readings: Sequence[Reading]) -> "Growth":
+        """Of four readings at least, at different times and after different numbers of requests."""
+        half = readings[len(readings) // 2 :]
+        memory = [reading.rss_kib for reading in half]
+        middle = len(half) // 2
+        return cls(
+            half[-1].requests - half[0].requests,
+            slope([reading.at_s / 60 for reading in half], memory),
+            slope([float(reading.requests) for reading in half], memory) * 1024,
+            median(memory[:middle]),
+            median(memory[middle:]),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"second half: {self.requests:,} requests, {self.kib_per_minute:+.0f} KiB/min, "
+            f"{self.bytes_per_request:+.0f} bytes/request, "
+            f"median {self.earlier_kib:,.0f} KiB, then {self.later_kib:,.0f} KiB"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What still counts as flat.
+
+    A leak grows with the requests and not with the time, so the fitted line is bounded by request. `bytes_per_request`
+    is less than the least that could be forgotten of one, its entry in the ledger (about 1 KiB with its fields).
+    `slack_kib` is what the whole half may grow besides: the allocator keeps the most that was ever needed at once, and
+    a few big prompts that meet for the first time raise that by a MiB or two. So the longer a run, the finer it
+    measures: with 1,000 requests in the half 2.6 KiB each are noticed, with 50,000 some 550 bytes.
+
+    The bound on the medians, `ratio`, is for what comes in steps, which leave a line too flat.
+    """
+
+    bytes_per_request: float = 512.0
+    slack_kib: float = 2048.0
+    ratio: float = 1.05
+
+    def grown_kib(self, requests: int) -> float:
+        """The most that so many requests may add."""
+        return self.slack_kib + requests * self.bytes_per_request / 1024
+
+
+def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Of the straight line with the least squares through these points. Needs two different `xs`."""
+    x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
+    over = sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True))
+    return over / sum((x - x_mean) ** 2 for x in xs)
+
+
+def memory_problems(growth: Growth, bounds: Bounds) -> Iterator[str]:
+    """What is wrong with the memory, if anything."""
+    if growth.bytes_per_request * growth.requests / 1024 > bounds.grown_kib(growth.requests):
+        yield f"memory grows with the requests: {growth}"
+    if growth.later_kib > growth.earlier_kib * bounds.ratio:
+        yield f"memory is {growth.later_kib / growth.earlier_kib - 1:.1%} larger at the end: {growth}"
+
+
+def leftovers(before: Reading, after: Reading) -> Iterator[str]:
+    """What is still held once nobody asks any more and nobody is asked."""
+    for what, value in (("places", after.in_flight), ("in the queue", after.waiting), ("open", after.open_requests)):
+        if value:
+            yield f"{value} requests still hold something: {what}"
+    for what, was, now in (
+        ("sockets", before.sockets, after.sockets),
+        ("file descriptors", before.fds, after.fds),
+        ("threads", before.threads, after.threads),
+    ):
+        if now > was:
+            yield f"{now} {what} are left, {was} there were before the traffic"
+
+
+def over_time(readings: Sequence[Reading]) -> str:
+    """The readings as a table of at most SHOWN rows, the first and the last among them."""
+    last = len(readings) - 1
+    shown = sorted({round(last * row / (SHOWN - 1)) for row in range(SHOWN)})
+    head = ["s", "requests", "RSS KiB", "fds", "sockets", "threads", "places held", "queued", "open"]
+    return table(head, [_row(readings[number]) for number in shown])
+
+
+def _row(reading: Reading) -> list[str]:
+    return [
+        f"{reading.at_s:.0f}",
+        f"{reading.requests:,}",
+        f"{reading.rss_kib:,.0f}",
+        str(reading.fds),
+        str(reading.sockets),
+        str(reading.threads),
+        str(reading.in_flight),
+        str(reading.waiting),
+        str(reading.open_requests),
+    ]
