@@ -8,10 +8,10 @@ from tests.chaos.tally import CODES, Result, Tally, hear
 ERROR = {"error": {"message": "broke", "type": "upstream_error", "code": "upstream_lost"}}
 
 
-def chunk(content: str = "", *, role: bool = False, finish: str | None = None, name: str = "a", **more: Any) -> Any:
+def chunk(content: str = "", *, role: bool = False, finish: str | None = None, name: str = "a") -> Any:
     delta = ({"role": "assistant"} if role else {}) | ({"content": content} if content else {})
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return {"id": name, "created": 1, "model": "m", "choices": [choice], **more}
+    return {"id": name, "created": 1, "model": "m", "choices": [choice]}
 
 
 WHOLE = (chunk(role=True), chunk("Hel"), chunk("lo", finish="stop"))
@@ -34,7 +34,7 @@ def test_whole_stream_that_is_its_twin_is_whole() -> None:
 
 
 def test_resumed_stream_is_counted_as_whole_and_as_resumed() -> None:
-    last = chunk("lo", finish="stop", **{"x-scout-resumed": 2})
+    last = {**chunk("lo", finish="stop"), "x-scout-resumed": 2}
     tally = judged(stream(*WHOLE[:2], last))
     assert (tally.whole, tally.resumed) == (1, 1)
 
