@@ -77,46 +77,8 @@ def build_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
-        pool = Pool(settings, clock)
-        admission = Admission(pool, settings, metrics, clock)
-        retries = RetryBudget(settings.attempts.retry_ratio, settings.attempts.retry_reserve)
-        key = settings.onprem_key.get_secret_value()
-        gauges.watch(metrics, pool, admission, retries)
-        _tell_of(pool, metrics, log)
-        with closing(open_client(settings.on_prem)) as client, closing(admission):
-            upstream = VllmUpstream(client, key, settings.on_prem)
-            async with httpx.AsyncClient(trust_env=False) as probe_client, TaskGroup() as tasks:
-                link = Link(settings.tailscale_socket, [httpx.URL(url).host for url in settings.replica_urls])
-                prober = Prober(
-                    probe_client,
-                    key,
-                    settings.on_prem.model,
-                    settings.health,
-                    pool,
-                    log,
-                    link if settings.tailscale_socket else None,
-                )
-                gauges.watch_link(metrics, prober)
-                watchers = [tasks.create_task(prober.watch(replica)) for replica in pool.replicas]
-                watchers.append(tasks.create_task(prober.watch_link()))
-                yield State(
-                    gateway=Gateway(
-                        settings=settings,
-                        keys=Keyring(key.get_secret_value() for key in settings.api_keys),
-                        admins=Keyring(key.get_secret_value() for key in settings.admin_keys),
-                        ledger=Ledger(metrics, log, clock),
-                        pool=pool,
-                        attempts=Attempts(admission, upstream, settings.attempts, retries, metrics, clock),
-                        retries=retries,
-                        ending=ending,
-                        whole_tokens=set(),
-                        paths=lambda: dict(prober.paths),
-                        clock=clock,
-                    ),
-                    tasks=tasks,
-                )
-                for watcher in watchers:
-                    watcher.cancel()
+        async with _running(settings, clock, log, ending, metrics) as state:
+            yield state
 
     app = FastAPI(
         title="Scout gateway",
@@ -135,6 +97,50 @@ def build_app(
         app.add_middleware(cross_origin)
     app.add_middleware(RequestId)  # added last, so outermost: a preflight's answer has an id too
     return Doors(app, _doors(settings), log, cross_origin)
+
+
+@asynccontextmanager
+async def _running(
+    settings: Settings, clock: Clock, log: Log, ending: Ending, metrics: Metrics
+) -> AsyncIterator[State]:
+    """What lives while the gateway runs: built here, joined, and closed in reverse."""
+    key = settings.onprem_key.get_secret_value()
+    pool = Pool(settings, clock)
+    admission = Admission(pool, settings, metrics, clock)
+    retries = RetryBudget(settings.attempts.retry_ratio, settings.attempts.retry_reserve)
+    gauges.watch(metrics, pool, admission, retries)
+    _tell_of(pool, metrics, log)
+    with closing(open_client(settings.on_prem)) as client, closing(admission):
+        upstream = VllmUpstream(client, key, settings.on_prem)
+        async with httpx.AsyncClient(trust_env=False) as probe_client, TaskGroup() as tasks:
+            link = _link(settings)
+            prober = Prober(probe_client, key, settings.on_prem.model, settings.health, pool, log, link)
+            gauges.watch_link(metrics, prober)
+            watchers = [tasks.create_task(prober.watch(replica)) for replica in pool.replicas]
+            watchers.append(tasks.create_task(prober.watch_link()))
+            gateway = Gateway(
+                settings=settings,
+                keys=Keyring(key.get_secret_value() for key in settings.api_keys),
+                admins=Keyring(key.get_secret_value() for key in settings.admin_keys),
+                ledger=Ledger(metrics, log, clock),
+                pool=pool,
+                attempts=Attempts(admission, upstream, settings.attempts, retries, metrics, clock),
+                retries=retries,
+                ending=ending,
+                whole_tokens=set(),
+                paths=lambda: dict(prober.paths),
+                clock=clock,
+            )
+            yield State(gateway=gateway, tasks=tasks)
+            for watcher in watchers:
+                watcher.cancel()
+
+
+def _link(settings: Settings) -> Link | None:
+    """Who tells the tailnet's path, where a tailscaled can be asked."""
+    if not settings.tailscale_socket:
+        return None
+    return Link(settings.tailscale_socket, [httpx.URL(url).host for url in settings.replica_urls])
 
 
 def _doors(settings: Settings) -> dict[str, Door]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from gateway.admission import Admission, NobodyServes
 from gateway.budget import FirstContentTimes, RetryBudget
-from gateway.deadline import BROKEN_OFF, in_time, unless_lost
+from gateway.deadline import BROKEN_OFF, UnlessLost, in_time
 from gateway.errors import (
     GatewayError,
     UpstreamProtocolError,
@@ -123,7 +123,7 @@ class Attempts:
 
     async def _ask(self, work: Work, lease: Lease) -> tuple[Answer, Replica]:
         with lease:
-            async with unless_lost(lease):
+            async with UnlessLost(lease):
                 answer = await self._upstream.ask(lease.replica.url, work.body, work.entry.request_id)
             self._worked(work, lease)
             return answer, lease.replica
@@ -132,7 +132,7 @@ class Attempts:
         began = self._clock()
         with ExitStack() as held:
             held.enter_context(lease)
-            async with unless_lost(lease):
+            async with UnlessLost(lease):
                 stream = await self._upstream.open(lease.replica.url, work.body, work.entry.request_id)
                 held.callback(stream.close)
                 chunks = await _chunks_up_to_content(stream)

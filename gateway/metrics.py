@@ -1,5 +1,7 @@
 """The gateway's instruments, in a registry of their own. Labels come from closed sets, never from a client."""
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -11,69 +13,41 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self.requests = Counter(
-            "scout_requests", "Requests ended", ["endpoint", "stream", "outcome"], registry=registry
-        )
-        self.duration = Histogram(
-            "scout_request_duration_seconds",
-            "From the request's arrival to the end of its answer",
-            ["endpoint", "stream"],
-            buckets=LATENCY_BUCKETS_S,
-            registry=registry,
-        )
-        self.first_content = Histogram(
-            "scout_time_to_first_token_seconds",
-            "From the request's arrival to the first content token, streams only",
-            ["endpoint"],
-            buckets=LATENCY_BUCKETS_S,
-            registry=registry,
-        )
-        self.attempts = Counter(
-            "scout_upstream_attempts", "Tries at a replica", ["replica", "outcome"], registry=registry
-        )
-        self.tokens = Counter("scout_tokens", "Tokens, as counted by the engine", ["kind"], registry=registry)
-        self.open_requests = Gauge("scout_open_requests", "Requests being answered", registry=registry)
-        self.in_flight = Gauge(
-            "scout_replica_in_flight", "Requests that hold a lease on the replica", ["replica"], registry=registry
-        )
-        self.state = Gauge(
-            "scout_replica_state",
-            "1 for the state that the replica is in: ready, overloaded, draining or failed",
-            ["replica", "state"],
-            registry=registry,
-        )
-        self.replica_failed = Counter(
-            "scout_replica_failed", "How often a replica was found to have failed", ["replica"], registry=registry
-        )
-        self.site_down = Gauge("scout_site_down", "1 while no replica of the site can be reached", registry=registry)
-        self.link_path = Gauge(
-            "scout_link_path",
-            "1 for the path of the tailnet: direct, relayed, none, unknown",
-            ["path"],
-            registry=registry,
-        )
-        self.waiting = Gauge("scout_queue_waiting", "Requests waiting for a place", ["priority"], registry=registry)
-        self.queue_wait = Histogram(
-            "scout_queue_wait_seconds",
-            "How long a request waited for a place, those that need not wait left out",
-            ["priority"],
-            buckets=LATENCY_BUCKETS_S,
-            registry=registry,
-        )
-        self.routed = Counter(
-            "scout_routed",
-            "Why a replica was chosen: affinity (it holds the prefix) or load",
-            ["why"],
-            registry=registry,
-        )
-        self.resumes = Counter(
-            "scout_resumes",
-            "Broken streams: resumed, completed (nothing but the end was missing), refused, failed",
-            ["outcome"],
-            registry=registry,
-        )
-        self.hedges = Counter(
-            "scout_hedges", "Second replicas asked, by whether they won", ["outcome"], registry=registry
-        )
-        self.retries_left = Gauge("scout_retry_budget", "Extra attempts saved up", registry=registry)
-        self.ready = Gauge("scout_replica_ready", "1 if the replica takes traffic", ["replica"], registry=registry)
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        seconds = partial(Histogram, registry=registry, buckets=LATENCY_BUCKETS_S)
+
+        # ---- requests, as their clients see them
+        self.requests = counter("scout_requests", "Requests ended", ["endpoint", "stream", "outcome"])
+        arrival_to_end = "From the request's arrival to the end of its answer"
+        self.duration = seconds("scout_request_duration_seconds", arrival_to_end, ["endpoint", "stream"])
+        arrival_to_first = "From the request's arrival to the first content token, streams only"
+        self.first_content = seconds("scout_time_to_first_token_seconds", arrival_to_first, ["endpoint"])
+        self.tokens = counter("scout_tokens", "Tokens, as counted by the engine", ["kind"])
+        self.open_requests = gauge("scout_open_requests", "Requests being answered")
+
+        # ---- the queue
+        self.waiting = gauge("scout_queue_waiting", "Requests waiting for a place", ["priority"])
+        waited = "How long a request waited for a place, those that need not wait left out"
+        self.queue_wait = seconds("scout_queue_wait_seconds", waited, ["priority"])
+
+        # ---- tries, and what became of them
+        self.attempts = counter("scout_upstream_attempts", "Tries at a replica", ["replica", "outcome"])
+        why = "Why a replica was chosen: affinity (it holds the prefix) or load"
+        self.routed = counter("scout_routed", why, ["why"])
+        broken = "Broken streams: resumed, completed (nothing but the end was missing), refused, failed"
+        self.resumes = counter("scout_resumes", broken, ["outcome"])
+        self.hedges = counter("scout_hedges", "Second replicas asked, by whether they won", ["outcome"])
+        self.retries_left = gauge("scout_retry_budget", "Extra attempts saved up")
+
+        # ---- replicas, their site and the way to it
+        in_flight = "Requests that hold a lease on the replica"
+        self.in_flight = gauge("scout_replica_in_flight", in_flight, ["replica"])
+        states = "1 for the state that the replica is in: ready, overloaded, draining or failed"
+        self.state = gauge("scout_replica_state", states, ["replica", "state"])
+        self.ready = gauge("scout_replica_ready", "1 if the replica takes traffic", ["replica"])
+        failed = "How often a replica was found to have failed"
+        self.replica_failed = counter("scout_replica_failed", failed, ["replica"])
+        self.site_down = gauge("scout_site_down", "1 while no replica of the site can be reached")
+        paths = "How many of the replicas' hosts are reached by this path of the tailnet"
+        self.link_path = gauge("scout_link_path", paths, ["path"])

@@ -35,7 +35,10 @@ def stage(gateway_over: Gate, request: pytest.FixtureRequest) -> StageOf:
         async with replicas(count, faults) as found:
             async with gateway_over(*[one.upstream for one in found], **settings) as front:
                 set_stage = Stage(front, found, faults)
-                yield set_stage
+                try:
+                    yield set_stage
+                finally:
+                    print(set_stage.tally, *set_stage.tally.lost, sep="\n")  # shown where the test fails
                 await set_stage.settle()
         await until(lambda: asyncio.all_tasks() <= before)  # no task outlives the gateway
         tally = set_stage.tally

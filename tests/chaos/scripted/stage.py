@@ -24,7 +24,7 @@ CHAT = "/v1/chat/completions"
 SETTLED_WITHIN_S = 5.0
 
 SHORT: Mapping[str, Mapping[str, Any]] = {
-    "on_prem": {"first_content_timeout_s": 5.0, "idle_timeout_s": 20.0, "connect_timeout_s": 1.0},
+    "on_prem": {"first_content_timeout_s": 15.0, "idle_timeout_s": 15.0},
     "health": {"failed_interval_s": 0.1, "busy_interval_s": 0.2},
     "breaker": {"open_s": 0.1, "ramp_s": 0.0},
     "attempts": {"resume_wait_s": 5.0},
