@@ -195,14 +195,11 @@ class Pool:
         """The first content came: the replica works and now holds this prompt."""
         now = self._clock()
         replica.breaker.success(now)
-        self._note_progress(replica, now)
+        self.progressed(replica, now)
         self.index.learn(keys, replica.name)
 
-    def progressed(self, replica: Replica) -> None:
+    def progressed(self, replica: Replica, now: float) -> None:
         """More of an answer came from it."""
-        self._note_progress(replica, self._clock())
-
-    def _note_progress(self, replica: Replica, now: float) -> None:
         if now - replica.belief.proven_at >= PROOF_LASTS_S:
             replica.belief = health.progressed(replica.belief, now)
 

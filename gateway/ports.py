@@ -85,6 +85,10 @@ class UpstreamStream(Protocol):
         ends before [DONE]. Safe to cancel; the stream can then only be closed.
         """
 
+    @property
+    def over(self) -> bool:
+        """Whether the whole stream has come, [DONE] and all: what has been read is the last of it."""
+
     def interrupt(self, failure: Exception) -> None:
         """The read under way, or the next one, raises this. For watchdogs; the first one counts."""
 

@@ -90,10 +90,7 @@ class Relay:
         while not (told := self._told):
             if self._closed:
                 raise StopAsyncIteration
-            if self._ended:
-                self._entry.outcome = OK
-                self._entry.usage = self._narrator.usage
-                self.close()
+            if self.finished():
                 raise StopAsyncIteration
             try:
                 await self._read()
@@ -104,6 +101,15 @@ class Relay:
             self._started = True
             self._entry.first_content()
         return told
+
+    def finished(self) -> bool:
+        """Whether all has been told; the answer is then settled as whole. Spares a sender the last, empty round."""
+        if not self._ended or self._told or self._closed:
+            return False
+        self._entry.outcome = OK
+        self._entry.usage = self._narrator.usage
+        self.close()
+        return True
 
     def stop(self, error: GatewayError) -> None:
         """Ends the stream with this error, as soon as the client takes what has come so far. The first call counts."""
@@ -166,10 +172,14 @@ class Relay:
             self._told = self._narrator.tell(chunks)
 
     def _tell(self, chunks: list[Chunk]) -> None:
-        self._heard_at = self._clock()
+        self._heard_at = now = self._clock()
+        self._pool.progressed(self._leg.lease.replica, now)
         self._patience_s = self._work.clocks.idle_s
         self._told = self._narrator.tell(chunks)
         self._ended = self._narrator.complete
+        if self._leg.stream.over and not self._narrator.unfinished:
+            self._ended = True
+            self._told = [*self._told, *self._narrator.end()]
 
     # ---- the watch: one timer for the whole stream, which looks at the clock when it fires
 

@@ -46,7 +46,11 @@ async def send_stream(send: Send, answer: Streamed, encoder: Encoder, request_id
         await _start(send, 200, [content_type, *_STREAM_HEADERS, *_told(answer, request_id)])
         try:
             async for chunks in relay:
-                if data := encoder.encode(chunks):
+                data = encoder.encode(chunks)
+                if relay.finished():
+                    await send({"type": "http.response.body", "body": data + encoder.end()})
+                    return
+                if data:
                     await send({"type": "http.response.body", "body": data, "more_body": True})
             last: bytes | None = encoder.end()
         except GatewayError as error:

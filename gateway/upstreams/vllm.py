@@ -118,6 +118,11 @@ class VllmStream:
         await self._keep_connection()
         return None
 
+    @property
+    def over(self) -> bool:
+        """See the protocol."""
+        return self._done and self._failure is None and self._response.ended
+
     def interrupt(self, failure: Exception) -> None:
         """See the protocol."""
         self._response.interrupt(failure)

@@ -67,19 +67,22 @@ class Figures:
     first: tuple[float, ...]
     whole: int
     refused: int
+    left: int
     other: int
     goodput: float
     """Tokens a second, of whole answers only: what a client got that could use it."""
 
     @classmethod
     def of(cls, answers: Sequence[Answer]) -> "Figures":
-        """`other` are those that got neither a token nor a refusal: they left, or were told of something else."""
+        """`left` are those that waited in vain for a first token; `other` were told something else than a refusal."""
         seconds = max((answer.ended_at for answer in answers), default=0.0)
         first = sorted(answer.first_content_s for answer in answers if answer.first_content_s is not None)
         refused = sum(answer.status == 429 for answer in answers)
         whole = [answer for answer in answers if answer.whole]
         goodput = sum(answer.pieces for answer in whole) / seconds if seconds else 0.0
-        return cls(len(answers), tuple(first), len(whole), refused, len(answers) - len(first) - refused, goodput)
+        left = sum(answer.first_content_s is None and answer.status in (None, 200) for answer in answers)
+        other = len(answers) - len(first) - refused - left
+        return cls(len(answers), tuple(first), len(whole), refused, left, other, goodput)
 
     def ms(self, share: float) -> str:
         """A percentile of the first-token times, as text."""
@@ -126,6 +129,8 @@ async def measure(plan: Plan, target: Target, rate: float, seed: int) -> tuple[F
         full = Load(target, plan.tokens, plan.patience_s, seed + 1)
         await full.users(plan.places, plan.seconds / 4)
         rate = OVERLOAD * sum(answer.whole for answer in full.answers) / full.now()
+        if not rate:
+            raise RuntimeError(f"no answer came whole with {plan.places} users: {Figures.of(full.answers)}")
         await asyncio.sleep(SETTLES_S)
     crowd = Load(target, plan.tokens, plan.patience_s, seed + 2)
     await crowd.arrive(list(evenly_at_random(rate, plan.seconds, seed)), RETURNING)
@@ -146,11 +151,18 @@ def row(name: str, arrivals: str, figures: Figures, unloaded: Figures) -> list[s
     admitted = f"{len(figures.first) / figures.asked:.0%}" if figures.asked else "-"
     latencies = [figures.ms(share) for share in (0.5, 0.95, 0.99)]
     ratios = [figures.times(unloaded, share) for share in (0.5, 0.95)]
-    counts = [str(figures.asked), admitted, str(figures.whole), str(figures.refused), str(figures.other)]
+    counts = [
+        str(figures.asked),
+        admitted,
+        str(figures.whole),
+        str(figures.refused),
+        str(figures.left),
+        str(figures.other),
+    ]
     return [name, arrivals, *counts, *latencies, *ratios, f"{figures.goodput:.0f}"]
 
 
-HEAD = ("load", "arrivals/s", "asked", "got a token", "whole", "429", "neither", "TTFT p50 ms", "p95", "p99")
+HEAD = ("load", "arrivals/s", "asked", "got a token", "whole", "429", "left", "other", "TTFT p50 ms", "p95", "p99")
 HEAD_RATIOS = ("p50 x unloaded", "p95 x unloaded", "tokens/s")
 HONESTY = ("refused by the gateway", "refusals", "Retry-After min s", "p50", "max", "came back", "let in", "share")
 

@@ -231,10 +231,10 @@ def test_content_and_tokens_prove_that_it_works_and_fresh_proof_is_not_renewed(c
     proven = replica.belief
     assert (proven.proven_at, proven.progress_at) == (clock(), clock())
     clock.advance(PROOF_LASTS_S / 2)
-    pool.progressed(replica)
+    pool.progressed(replica, clock())
     assert replica.belief is proven
     clock.advance(PROOF_LASTS_S / 2)
-    pool.progressed(replica)
+    pool.progressed(replica, clock())
     assert replica.belief.proven_at == clock()
 
 

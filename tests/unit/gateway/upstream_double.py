@@ -57,6 +57,11 @@ class ScriptedStream:
         assert not isinstance(read, Stall)
         return read
 
+    @property
+    def over(self) -> bool:
+        """Never known before the end is read, as when it comes in a piece of its own."""
+        return False
+
     def interrupt(self, failure: Exception) -> None:
         self._interruption = self._interruption or failure
         self._interrupted.set()
