@@ -36,6 +36,11 @@ def _event_first(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMa
     return {"timestamp": fields.pop("timestamp"), "level": fields.pop("level"), "event": fields.pop("event"), **fields}
 
 
+TORN = "ASGI callable returned without completing response."
+"""uvicorn's words. An answer of the conversation door that breaks is torn on purpose, and the request's own line says
+why; a fault of ours, which tears too, has an error line of its own. So nobody need be woken by this one."""
+
+
 class ServerLog(logging.Handler):
     """Carries the web server's own log lines into ours, so that there is one format."""
 
@@ -45,4 +50,6 @@ class ServerLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line of uvicorn's."""
-        self._log.log(record.levelno, "server", message=record.getMessage(), exc_info=record.exc_info or None)
+        message = record.getMessage()
+        level = logging.INFO if message == TORN else record.levelno
+        self._log.log(level, "server", message=message, exc_info=record.exc_info or None)

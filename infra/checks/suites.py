@@ -48,6 +48,8 @@ def suites() -> dict[str, Suite]:
             name="engine", command=(*pytest, "tests/unit", "tests/contract/test_engine_arguments.py", "-m", "engine")
         ),
         Suite(name="contract", command=(*pytest, "-m", "not engine", "tests/contract"), needs_stack=True),
+        # Over scripted replicas, so that it needs neither a stack nor the engine.
+        Suite(name="soak", command=(*pytest, "tests/soak")),
         # Starts a stack of its own: nobody else's may be broken.
         Suite(name="chaos", command=(*pytest, "tests/chaos")),
         Suite(name="e2e", command=(*pytest, "tests/e2e")),

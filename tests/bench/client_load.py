@@ -27,12 +27,14 @@ from tests.bench.stream_clients import (
     Endpoint,
     Httpx2Client,
     HttpxClient,
+    OwnClient,
     StreamClient,
     httpx_over_aiohttp,
 )
 
 CLIENTS: dict[str, Callable[[Endpoint, int], StreamClient]] = {
     "raw": RawClient,
+    "own": OwnClient,
     "aiohttp": AiohttpClient,
     "httpx-aiohttp": httpx_over_aiohttp,
     "httpx2": Httpx2Client,

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 _CONTENT = re.compile(rb'"content": ?"[^"]')
 """Of an event that brings text: the role's event brings an empty one."""
+_USAGE = re.compile(rb'"completion_tokens": ?(\d+)')
 _RETRY_AFTER = re.compile(rb"\r\nretry-after: *(\d+)", re.IGNORECASE)
 _HEAD_LIMIT = 1 << 20
 
@@ -37,8 +38,8 @@ class Answer:
     ended_at: float = 0.0
     status: int | None = None
     first_content_s: float | None = None
-    pieces: int = 0
-    """Events with text: one token each, or a few that came together."""
+    tokens: int = 0
+    """As the engine counts them, told at the end. Events are no measure: a busy engine sends several tokens in one."""
     whole: bool = False
     retry_after_s: int | None = None
     came_back: bool = False
@@ -115,6 +116,7 @@ class Load:
             "model": self.target.model,
             "messages": [{"role": "user", "content": text}],
             "stream": True,
+            "stream_options": {"include_usage": True},
             "temperature": 0,
             "max_tokens": self.tokens,
             "min_tokens": self.tokens,
@@ -136,11 +138,11 @@ class Load:
             return
         began = self._began + answer.asked_at
         while line := await reader.readline():
-            if _CONTENT.search(line):
-                answer.pieces += 1
-                if answer.first_content_s is None:
-                    answer.first_content_s = time.perf_counter() - began
-                    patience.reschedule(None)  # whoever reads stays
+            if answer.first_content_s is None and _CONTENT.search(line):
+                answer.first_content_s = time.perf_counter() - began
+                patience.reschedule(None)  # whoever reads stays
+            elif (used := _USAGE.search(line)) is not None:
+                answer.tokens = int(used[1])
             elif line.startswith(b"data: [DONE]"):
                 answer.whole = True
 

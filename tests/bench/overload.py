@@ -79,7 +79,7 @@ class Figures:
         first = sorted(answer.first_content_s for answer in answers if answer.first_content_s is not None)
         refused = sum(answer.status == 429 for answer in answers)
         whole = [answer for answer in answers if answer.whole]
-        goodput = sum(answer.pieces for answer in whole) / seconds if seconds else 0.0
+        goodput = sum(answer.tokens for answer in whole) / seconds if seconds else 0.0
         left = sum(answer.first_content_s is None and answer.status in (None, 200) for answer in answers)
         other = len(answers) - len(first) - refused - left
         return cls(len(answers), tuple(first), len(whole), refused, left, other, goodput)
@@ -214,9 +214,9 @@ def main() -> None:
     parser.add_argument("--env", type=Path, default=Path(".scout/env"), help="of a running stack")
     parser.add_argument("--gateway", metavar="URL", help="another gateway before the same replicas")
     parser.add_argument("--key", help="for that gateway; else SCOUT_KEY")
-    parser.add_argument("--per-replica", type=int, default=4, help="max_concurrent_per_replica")
-    parser.add_argument("--max-queued", type=int, default=4)
-    parser.add_argument("--max-wait-s", type=float, default=0.1)
+    parser.add_argument("--per-replica", type=int, default=2, help="max_concurrent_per_replica")
+    parser.add_argument("--max-queued", type=int, default=2)
+    parser.add_argument("--max-wait-s", type=float, default=0.05)
     parser.add_argument("--few", type=int, default=3, help="streams at a time that count as no load")
     parser.add_argument("--tokens", type=int, default=64, help="of each answer")
     parser.add_argument("--seconds", type=float, default=40.0, help="of the overload")

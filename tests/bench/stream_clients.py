@@ -3,7 +3,7 @@
 POST a JSON body, check the status, hand on the raw bytes as they arrive, read to the end so that the connection goes
 back to its pool. All of them: one client for the life of the process, `limit` connections of which all may be kept
 alive, the same timeouts (connect, pool, and 30 s between two reads), no environment, no redirects, no cookies, no
-decompression.
+decompression. The gateway's own client has no time-out between reads: its relay has that clock.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ import httpx
 import httpx2
 import yarl
 from httpx_aiohttp import AiohttpTransport
+
+from gateway.upstreams.http1 import Client
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
@@ -91,6 +93,31 @@ class AiohttpClient:
     async def aclose(self) -> None:
         """See StreamClient."""
         await self._session.close()
+
+
+class OwnClient:
+    """The gateway's own (`gateway.upstreams.http1`): httptools' parser on bare protocol connections."""
+
+    def __init__(self, endpoint: Endpoint, limit: int) -> None:
+        self._base_url, self._path = f"http://{endpoint.host}:{endpoint.port}", endpoint.path
+        self._client = Client(
+            connect_timeout_s=CONNECT_TIMEOUT_S, max_connections_per_origin=limit, keepalive_s=KEEPALIVE_S
+        )
+        self._headers = tuple(HEADERS.items())
+
+    async def stream(self, body: bytes, sink: Sink) -> None:
+        """See StreamClient."""
+        response = await self._client.post(self._base_url, self._path, self._headers, body)
+        try:
+            check_status(response.status)
+            while data := await response.read():
+                sink.feed(data)
+        finally:
+            response.close()
+
+    async def aclose(self) -> None:
+        """See StreamClient."""
+        self._client.close()
 
 
 class HttpxClient:

@@ -19,12 +19,24 @@ from pathlib import Path
 from tests.bench.facts import machine_facts, started
 from tests.bench.figures import Spread, ratios, table
 
-CLIENTS = ("raw", "aiohttp", "httpx-aiohttp", "httpx2", "httpx")
+CLIENTS = ("raw", "own", "aiohttp", "httpx-aiohttp", "httpx2", "httpx")
 BASE = "aiohttp"
 MODES = ("closed", "paced", "memory", "leave")
 WAYS = {"cancel": "cancelled", "raise": "sink raised", "before-headers": "cancelled before headers"}
-MODULES = ("aiohttp", "httpx", "httpx2", "httpx_aiohttp", "psutil", "uvloop")
-PACKAGES = ("aiohttp", "httpx-aiohttp", "httpx2", "httpcore2", "httpx", "httpcore", "h11", "anyio", "sniffio", "uvloop")
+MODULES = ("aiohttp", "httptools", "httpx", "httpx2", "httpx_aiohttp", "psutil", "uvloop")
+PACKAGES = (
+    "aiohttp",
+    "httpx-aiohttp",
+    "httpx2",
+    "httpcore2",
+    "httpx",
+    "httpcore",
+    "h11",
+    "httptools",
+    "anyio",
+    "sniffio",
+    "uvloop",
+)
 AT_ONCE_TURNS = 1
 """By turns, not by time: on a busy machine the time is that of the source's process waiting for its core."""
 

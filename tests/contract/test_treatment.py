@@ -1,7 +1,6 @@
 """Two headers by which a client says how it wants to be treated: a deadline of its own, and whether it can wait."""
 
 import json
-import time
 
 import pytest
 
@@ -63,11 +62,9 @@ def test_a_deadline_of_a_millisecond_is_over_before_the_first_token(wire, engine
 
 def test_a_whole_answer_that_is_late_is_not_finished_for_nobody(wire, engines):
     before = engines.total(GENERATED)
-    began = time.monotonic()
     check(wire.post(wire.body(**ENDLESS), headers={DEADLINE_MS: str(SHORT_MS)}), TOO_LATE)
-    assert time.monotonic() - began >= SHORT_MS / 1000
     engines.wait_until_idle()
-    assert engines.total(GENERATED) - before < ENDLESS["max_tokens"]
+    assert 0 < engines.total(GENERATED) - before < ENDLESS["max_tokens"]
 
 
 def test_a_deadline_within_a_stream_is_told_in_the_stream(wire, engines):

@@ -73,6 +73,11 @@ def test_the_servers_lines_have_our_format(written: io.StringIO) -> None:
     }
 
 
+def test_an_answer_torn_on_purpose_is_no_error(written: io.StringIO) -> None:
+    server_logger(written).error("ASGI callable returned without completing response.")
+    assert line(written)["level"] == "info"
+
+
 def test_the_servers_exceptions_come_with_their_traceback(written: io.StringIO) -> None:
     try:
         raise ZeroDivisionError("by zero")
