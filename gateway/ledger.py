@@ -87,7 +87,8 @@ class Entry:
         self._metrics.requests.labels(self.endpoint, stream, outcome).inc()
         self._metrics.duration.labels(self.endpoint, stream).observe(duration_s)
         prompt, completion = self.usage.get("prompt_tokens"), self.usage.get("completion_tokens")
-        if isinstance(prompt, int) and isinstance(completion, int):
+        # The engine's word: a count that cannot be true must not cost the client its answer, nor the log its line.
+        if isinstance(prompt, int) and isinstance(completion, int) and prompt >= 0 and completion >= 0:
             self._metrics.tokens.labels("prompt").inc(prompt)
             self._metrics.tokens.labels("completion").inc(completion)
         self._log.info(

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 _CONTENT = re.compile(rb'"content": ?"[^"]')
 """Of an event that brings text: the role's event brings an empty one."""
 _USAGE = re.compile(rb'"completion_tokens": ?(\d+)')
+_ERROR = (b'data: {"error"', b'data: {"object":"error"')
+_LAST_CHUNK = b"0\r\n"
 _RETRY_AFTER = re.compile(rb"\r\nretry-after: *(\d+)", re.IGNORECASE)
 _HEAD_LIMIT = 1 << 20
 
@@ -40,6 +42,8 @@ class Answer:
     first_content_s: float | None = None
     tokens: int = 0
     """As the engine counts them, told at the end. Events are no measure: a busy engine sends several tokens in one."""
+    broken: bool = False
+    """An error came within the stream: an engine that is full may begin an answer with 200 and say so only then."""
     whole: bool = False
     retry_after_s: int | None = None
     came_back: bool = False
@@ -56,7 +60,6 @@ class Load:
     seed: int = 1
     answers: list[Answer] = field(default_factory=list)
     _began: float = field(default_factory=time.perf_counter)
-    _asked: int = 0
 
     def now(self) -> float:
         """Seconds since the load began."""
@@ -66,14 +69,14 @@ class Load:
         """One client, from its arrival until it has gone."""
         answer = Answer(self.now(), came_back=came_back)
         self.answers.append(answer)
-        self._asked += 1
+        number = len(self.answers)  # now, since others arrive before this one is connected
         url = urlsplit(self.target.url)
         writer: asyncio.StreamWriter | None = None
         with contextlib.suppress(ConnectionError, TimeoutError, asyncio.IncompleteReadError):
             try:
                 async with asyncio.timeout(self.patience_s) as patience:
                     reader, writer = await asyncio.open_connection(url.hostname, url.port, limit=_HEAD_LIMIT)
-                    writer.write(self._request(url.netloc))
+                    writer.write(self._request(url.netloc, number))
                     await self._read(reader, answer, patience)
             finally:
                 answer.ended_at = self.now()
@@ -109,9 +112,9 @@ class Load:
             await asyncio.sleep(answer.retry_after_s)
             await self.one(came_back=True)
 
-    def _request(self, host: str) -> bytes:
+    def _request(self, host: str, number: int) -> bytes:
         """Each asks something else from the first word on, so that no prefix cache answers for the engine."""
-        text = f"Customer {self.seed}-{self._asked}: I am looking for a used car for my family, what do you have?"
+        text = f"Customer {self.seed}-{number}: I am looking for a used car for my family, what do you have?"
         body = {
             "model": self.target.model,
             "messages": [{"role": "user", "content": text}],
@@ -143,8 +146,13 @@ class Load:
                 patience.reschedule(None)  # whoever reads stays
             elif (used := _USAGE.search(line)) is not None:
                 answer.tokens = int(used[1])
-            elif line.startswith(b"data: [DONE]"):
-                answer.whole = True
+            elif line.startswith(_ERROR):
+                answer.broken = True
+            elif line.startswith(b"data: [DONE]"):  # comes after an error too
+                answer.whole = not answer.broken and answer.first_content_s is not None
+                return
+            elif line == _LAST_CHUNK:
+                return
 
 
 def evenly_at_random(rate: float, seconds: float, seed: int) -> Iterator[float]:

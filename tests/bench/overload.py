@@ -11,6 +11,7 @@ places in which everybody who is refused comes back once, when told to. Prints t
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from pathlib import Path
 from tests.bench.facts import machine_facts
 from tests.bench.figures import percentile, table
 from tests.bench.open_loop import Answer, Load, Target, evenly_at_random
+from tests.bench.overload_report import HEAD, HONESTY, Figures, Honesty, row
 from tests.bench.prefix_cache import read_env
 from tests.support.gateway_process import ROOT, Upstream, gateway_process
 
@@ -59,62 +61,9 @@ class Plan:
         )
 
 
-@dataclass(frozen=True)
-class Figures:
-    """One load on one target. Latencies in seconds, of the requests that got a first token."""
-
-    asked: int
-    first: tuple[float, ...]
-    whole: int
-    refused: int
-    left: int
-    other: int
-    goodput: float
-    """Tokens a second, of whole answers only: what a client got that could use it."""
-
-    @classmethod
-    def of(cls, answers: Sequence[Answer]) -> "Figures":
-        """`left` are those that waited in vain for a first token; `other` were told something else than a refusal."""
-        seconds = max((answer.ended_at for answer in answers), default=0.0)
-        first = sorted(answer.first_content_s for answer in answers if answer.first_content_s is not None)
-        refused = sum(answer.status == 429 for answer in answers)
-        whole = [answer for answer in answers if answer.whole]
-        goodput = sum(answer.tokens for answer in whole) / seconds if seconds else 0.0
-        left = sum(answer.first_content_s is None and answer.status in (None, 200) for answer in answers)
-        other = len(answers) - len(first) - refused - left
-        return cls(len(answers), tuple(first), len(whole), refused, left, other, goodput)
-
-    def ms(self, share: float) -> str:
-        """A percentile of the first-token times, as text."""
-        return f"{1000 * percentile(self.first, share):,.0f}" if self.first else "-"
-
-    def times(self, unloaded: "Figures", share: float) -> str:
-        """The same percentile by the unloaded one."""
-        if not self.first or not unloaded.first:
-            return "-"
-        return f"{percentile(self.first, share) / percentile(unloaded.first, share):.2f}"
-
-
-@dataclass(frozen=True)
-class Honesty:
-    """What refused clients were told, and what became of those that believed it."""
-
-    told: tuple[int, ...]
-    back: int
-    let_in: int
-
-    @classmethod
-    def of(cls, answers: Sequence[Answer]) -> "Honesty":
-        """`let_in` are those of `back` that got a first token."""
-        told = tuple(sorted(answer.retry_after_s for answer in answers if answer.retry_after_s is not None))
-        back = [answer for answer in answers if answer.came_back]
-        return cls(told, len(back), sum(answer.first_content_s is not None for answer in back))
-
-    def row(self, name: str) -> list[str]:
-        """For the table."""
-        spread = [str(percentile(self.told, share)) for share in (0.0, 0.5, 1.0)] if self.told else ["-"] * 3
-        share = f"{self.let_in / self.back:.0%}" if self.back else "-"
-        return [name, str(len(self.told)), *spread, str(self.back), str(self.let_in), share]
+def first_tries(answers: Sequence[Answer]) -> list[Answer]:
+    """Without those of clients that came back: they make a load of their own."""
+    return [answer for answer in answers if not answer.came_back]
 
 
 async def measure(plan: Plan, target: Target, rate: float, seed: int) -> tuple[Figures, Figures, list[Answer], float]:
@@ -123,7 +72,7 @@ async def measure(plan: Plan, target: Target, rate: float, seed: int) -> tuple[F
     `rate` 0 has the capacity measured here: answers a second with as many users as there are places.
     """
     unloaded = Load(target, plan.tokens, plan.patience_s, seed)
-    await unloaded.users(plan.few, plan.seconds / 4)
+    await unloaded.users(plan.few, plan.seconds / 2)
     await asyncio.sleep(SETTLES_S)
     if not rate:
         full = Load(target, plan.tokens, plan.patience_s, seed + 1)
@@ -135,8 +84,7 @@ async def measure(plan: Plan, target: Target, rate: float, seed: int) -> tuple[F
     crowd = Load(target, plan.tokens, plan.patience_s, seed + 2)
     await crowd.arrive(list(evenly_at_random(rate, plan.seconds, seed)), RETURNING)
     await asyncio.sleep(SETTLES_S)
-    first_tries = [answer for answer in crowd.answers if not answer.came_back]
-    return Figures.of(unloaded.answers), Figures.of(first_tries), crowd.answers, rate
+    return Figures.of(unloaded.answers), Figures.of(first_tries(crowd.answers)), crowd.answers, rate
 
 
 async def burst(plan: Plan, target: Target, seed: int) -> list[Answer]:
@@ -146,25 +94,10 @@ async def burst(plan: Plan, target: Target, seed: int) -> list[Answer]:
     return load.answers
 
 
-def row(name: str, arrivals: str, figures: Figures, unloaded: Figures) -> list[str]:
-    """One load for the table."""
-    admitted = f"{len(figures.first) / figures.asked:.0%}" if figures.asked else "-"
-    latencies = [figures.ms(share) for share in (0.5, 0.95, 0.99)]
-    ratios = [figures.times(unloaded, share) for share in (0.5, 0.95)]
-    counts = [
-        str(figures.asked),
-        admitted,
-        str(figures.whole),
-        str(figures.refused),
-        str(figures.left),
-        str(figures.other),
-    ]
-    return [name, arrivals, *counts, *latencies, *ratios, f"{figures.goodput:.0f}"]
-
-
-HEAD = ("load", "arrivals/s", "asked", "got a token", "whole", "429", "left", "other", "TTFT p50 ms", "p95", "p99")
-HEAD_RATIOS = ("p50 x unloaded", "p95 x unloaded", "tokens/s")
-HONESTY = ("refused by the gateway", "refusals", "Retry-After min s", "p50", "max", "came back", "let in", "share")
+def queue_waits(log: Path) -> tuple[float, ...]:
+    """Seconds in the queue of each request that was served, in order of length, as the gateway's log has them."""
+    lines = (json.loads(line) for line in log.read_text().splitlines())
+    return tuple(sorted(line["queued_s"] for line in lines if line["event"] == "request" and line["outcome"] == "ok"))
 
 
 @contextlib.contextmanager
@@ -178,6 +111,9 @@ def gateway(args: argparse.Namespace, plan: Plan, env: dict[str, str]) -> Iterat
         toml = plan.toml + f'[on_prem]\nmodel = "{env["SCOUT_MODEL"]}"\n'
         with gateway_process(upstream, toml, Path(directory)) as running:
             yield Target(running.url, running.key, env["SCOUT_MODEL"])
+            if waits := queue_waits(running.log):
+                shown = ", ".join(f"p{share:.0%} {1000 * percentile(waits, share):,.0f} ms" for share in (0.5, 0.95, 1))
+                print(f"\nIn the gateway's queue, whoever was served in any of its loads: {shown}".replace("%", ""))
 
 
 async def report(plan: Plan, ours: Target, straight: Target, say: Callable[[str], None]) -> None:
@@ -189,7 +125,7 @@ async def report(plan: Plan, ours: Target, straight: Target, say: Callable[[str]
     few, arrivals = f"{plan.few} at a time", f"{rate:.1f}"
     say(
         table(
-            (*HEAD, *HEAD_RATIOS),
+            HEAD,
             [
                 row("gateway, unloaded", few, unloaded, unloaded),
                 row("gateway, overloaded", arrivals, over, unloaded),
@@ -200,12 +136,7 @@ async def report(plan: Plan, ours: Target, straight: Target, say: Callable[[str]
     )
     say("")
     lasting = [Honesty.of(answers).row(f"{OVERLOAD}x for {plan.seconds:.0f} s, {RETURNING:.0%} come back")]
-    say(table(HONESTY, [*lasting, Honesty.of(sudden).row(f"{len_first(sudden)} at once, all come back")]))
-
-
-def len_first(answers: Sequence[Answer]) -> int:
-    """How many asked for the first time."""
-    return sum(not answer.came_back for answer in answers)
+    say(table(HONESTY, [*lasting, Honesty.of(sudden).row(f"{len(first_tries(sudden))} at once, all come back")]))
 
 
 def main() -> None:

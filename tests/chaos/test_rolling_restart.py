@@ -10,23 +10,23 @@ import subprocess
 
 import pytest
 
-from tests.chaos.conftest import TwinsOf
 from tests.chaos.front import Front
-from tests.chaos.load import Steady
+from tests.chaos.load import Steady, questions, unbroken
 from tests.chaos.stack import ROOT, Stack
 from tests.chaos.tally import Tally
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
-CLIENTS = 6
-REST_S = 1.0
-"""Between two questions of a client: without it the load takes the processors that the starting replicas need."""
+CLIENTS = 3
+TOKENS = 64
+REST_S = 2.0
+"""Between two questions of a client. More load than this takes the processors that the starting replicas need."""
 
 
-async def test_rolling_restart_under_constant_load_loses_nothing(stack: Stack, twins_of: TwinsOf, tally: Tally) -> None:
+async def test_rolling_restart_under_constant_load_loses_nothing(stack: Stack, tally: Tally) -> None:
     everyone = len(stack.replica_urls)
     async with Front(stack, stack.variables["SCOUT_URL"], replicas=everyone) as front:
-        twins = await twins_of(front, 8, 0)
+        twins = await unbroken(front.client, questions(CLIENTS, tokens=TOKENS))
         async with Steady(front.client, twins, CLIENTS, tally, rest_s=REST_S):
             command = await asyncio.create_subprocess_exec(
                 *stack.command("restart", "--rolling"),

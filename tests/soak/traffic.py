@@ -28,6 +28,7 @@ CHAT_TOKENS = 32
 LEAVING = 0.15
 """Of the clients; each after a while of less than LEAVES_WITHIN_S, which is any phase of a request."""
 LEAVES_WITHIN_S = 0.5
+REFUSED_PAUSE_S = 1.0
 CLIENT_TIMEOUT_S = 60.0
 
 TOOL = {
@@ -195,7 +196,10 @@ class Crowd:
         while not self._stop.is_set():
             request = draw(chance)
             stays_s = chance.uniform(0, LEAVES_WITHIN_S) if chance.random() < LEAVING else CLIENT_TIMEOUT_S
-            judge(self.tally, request, await self._ask(request, stays_s))
+            result = await self._ask(request, stays_s)
+            judge(self.tally, request, result)
+            if result.status == 429:  # who asks again at once is answered so fast that refusals are most of the run
+                await asyncio.sleep(chance.uniform(0, REFUSED_PAUSE_S))
 
     async def _ask(self, request: Request, stays_s: float) -> Result:
         status, kind, body, failure, left = None, "", bytearray(), "", False

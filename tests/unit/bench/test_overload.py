@@ -1,23 +1,27 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.bench.open_loop import Answer, evenly_at_random
-from tests.bench.overload import HEAD, HEAD_RATIOS, HONESTY, Figures, Honesty, Plan, row
+from tests.bench.overload import Plan, queue_waits
+from tests.bench.overload_report import HEAD, HONESTY, Figures, Honesty, row
 
 WHOLE = Answer(0.0, ended_at=2.0, status=200, first_content_s=0.1, tokens=64, whole=True)
 REFUSED = Answer(0.0, ended_at=0.1, status=429, retry_after_s=7)
 LEFT = Answer(0.0, ended_at=10.0, status=200)
 UNCONNECTED = Answer(0.0, ended_at=10.0)
 BROKEN = Answer(0.0, ended_at=1.0, status=503, retry_after_s=2)
+FULL = Answer(0.0, ended_at=0.3, status=200, broken=True)
 CUT_SHORT = replace(WHOLE, whole=False, tokens=0)
 
 PLAN = Plan(3, 2, 4, 0.1, 3, 64, 40.0, 10.0)
 
 
 def test_every_answer_is_counted_as_one_thing() -> None:
-    figures = Figures.of([WHOLE, CUT_SHORT, REFUSED, LEFT, UNCONNECTED, BROKEN])
-    assert (figures.asked, len(figures.first), figures.refused, figures.left, figures.other) == (6, 2, 1, 2, 1)
+    figures = Figures.of([WHOLE, CUT_SHORT, REFUSED, LEFT, UNCONNECTED, BROKEN, FULL])
+    assert (figures.asked, len(figures.first), figures.refused, figures.errors, figures.left) == (7, 2, 1, 2, 2)
     assert figures.whole == 1
 
 
@@ -32,7 +36,7 @@ def test_goodput_counts_the_time_until_the_last_one_has_gone() -> None:
 def test_no_answers_make_no_figures() -> None:
     figures = Figures.of([])
     assert (figures.goodput, figures.ms(0.5), figures.times(figures, 0.5)) == (0.0, "-", "-")
-    assert len(row("nobody", "0", figures, figures)) == len(HEAD) + len(HEAD_RATIOS)
+    assert len(row("nobody", "0", figures, figures)) == len(HEAD)
 
 
 def test_ratios_are_by_the_same_percentile_of_the_unloaded_run() -> None:
@@ -44,7 +48,7 @@ def test_ratios_are_by_the_same_percentile_of_the_unloaded_run() -> None:
 
 def test_a_row_has_the_share_that_got_a_first_token() -> None:
     figures = Figures.of([WHOLE, REFUSED, REFUSED, REFUSED])
-    cells = dict(zip((*HEAD, *HEAD_RATIOS), row("gateway", "60.0", figures, figures), strict=True))
+    cells = dict(zip(HEAD, row("gateway", "60.0", figures, figures), strict=True))
     assert (cells["got a token"], cells["429"], cells["TTFT p50 ms"]) == ("25%", "3", "100")
 
 
@@ -59,6 +63,14 @@ def test_where_nobody_was_refused_nobody_was_told_anything() -> None:
     cells = Honesty.of([WHOLE]).row("quiet")
     assert cells == ["quiet", "0", "-", "-", "-", "0", "0", "-"]
     assert len(cells) == len(HONESTY)
+
+
+def test_only_waits_of_requests_that_were_served_count(tmp_path: Path) -> None:
+    log = tmp_path / "gateway.log"
+    told = [("request", "ok", 0.2), ("request", "queue_full", 9.0), ("replica", "ok", 5.0), ("request", "ok", 0.0)]
+    lines = [json.dumps({"event": event, "outcome": outcome, "queued_s": wait}) for event, outcome, wait in told]
+    log.write_text("\n".join(lines))
+    assert queue_waits(log) == (0.0, 0.2)
 
 
 def test_settings_are_those_of_the_plan() -> None:

@@ -186,3 +186,17 @@ def test_requests_that_are_open_at_once_are_counted(accounts: Accounts) -> None:
     with accounts.ledger.open("chat", "req_1"), accounts.ledger.open("chat", "req_2"):
         assert accounts.count("scout_open_requests") == 2
     assert accounts.count("scout_open_requests") == 0
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [{"prompt_tokens": -4, "completion_tokens": 5}, {"prompt_tokens": 30, "completion_tokens": -1}],
+)
+def test_a_count_that_cannot_be_true_is_not_counted_and_the_line_is_written(
+    accounts: Accounts, usage: dict[str, int]
+) -> None:
+    with accounts.ledger.open("chat", "req_1") as entry:
+        entry.usage = usage
+        entry.outcome = OK
+    assert accounts.counted("scout_tokens_total") == {}
+    assert accounts.line["outcome"] == "ok"

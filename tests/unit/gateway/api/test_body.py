@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from starlette.requests import Request
 from starlette.types import Message
 
 from gateway.api.body import READ_ON_FACTOR, check, read_json
@@ -31,13 +30,9 @@ class Client:
         self.taken += 1
         return self._messages.pop(0)
 
-    @property
-    def request(self) -> Request:
-        return Request({"type": "http", "method": "POST", "path": "/", "headers": []}, self.receive)
-
 
 async def read(*parts: bytes, max_bytes: int = 1000) -> dict[str, Any]:
-    return await read_json(Client(parts).request, max_bytes)
+    return await read_json(Client(parts).receive, max_bytes)
 
 
 # ---- reading
@@ -91,14 +86,14 @@ async def test_a_body_of_exactly_the_bound_is_read() -> None:
 async def test_a_body_that_is_too_large_is_read_to_its_end_so_that_the_client_sees_the_answer() -> None:
     client = Client([b"x" * 100] * 7 + [b"x"])
     with pytest.raises(RequestTooLarge):
-        await read_json(client.request, 100)
+        await read_json(client.receive, 100)
     assert client.taken == 8
 
 
 async def test_a_body_without_end_is_not_read_for_ever() -> None:
     client = Client([b"x" * 100] * 100)
     with pytest.raises(RequestTooLarge):
-        await read_json(client.request, 100)
+        await read_json(client.receive, 100)
     assert client.taken == READ_ON_FACTOR + 1
 
 
@@ -109,7 +104,7 @@ async def test_a_small_part_after_a_large_one_does_not_make_a_body_small() -> No
 
 async def test_a_client_that_leaves_while_it_sends_is_gone() -> None:
     with pytest.raises(ClientGone):
-        await read_json(Client([b'{"a":'], leaves=True).request, 100)
+        await read_json(Client([b'{"a":'], leaves=True).receive, 100)
 
 
 # ---- checking
