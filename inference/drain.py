@@ -70,6 +70,8 @@ def drain(
     try:
         _mark(order, gateways, say)
         left = _wait(order, gateways, say, clock, pause)
+        if stop is not None:
+            _look_again(order, gateways)
     except BaseException:
         # Ctrl-C too: a replica that nobody stops must not stay out of service.
         undo(order, say)
@@ -142,6 +144,17 @@ def _willing(order: Order, say: Say) -> list[Gateway]:
             say(problem)
         willing.append(gateway)
     return willing
+
+
+def _look_again(order: Order, gateways: Sequence[Gateway]) -> None:
+    """Draining takes minutes, and the others may have failed meanwhile. Raises DrainRefused; silence is no reason."""
+    for gateway in gateways:
+        try:
+            replicas = gateway.replicas()
+        except (GatewayUnreachable, GatewayRefused):
+            continue
+        if not order.force and not any(view.serves for name, view in replicas.items() if name != order.name):
+            raise DrainRefused(f"gateway {gateway.url} has lost its other replicas meanwhile: {order.name} is needed")
 
 
 def _mark(order: Order, gateways: Sequence[Gateway], say: Say) -> None:

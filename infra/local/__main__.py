@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def _run(arguments: argparse.Namespace, settings: StackSettings, state: StateDir
         case "down":
             return down(state, console)
         case "restart":
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a mark is taken away again
             within_s = settings.start_timeout_s
             return restart(state, console, arguments.names, rolling=arguments.rolling, within_s=within_s)
         case "status":

@@ -115,6 +115,16 @@ def test_a_gateway_that_was_restarted_meanwhile_is_marked_again(bench: Bench) ->
     assert bench.marked_when_stopped
 
 
+def test_a_replica_that_has_become_the_last_one_is_not_stopped(bench: Bench) -> None:
+    def lose_the_other(seconds: float) -> None:
+        bench.pause(seconds)
+        bench.double.states["replica-0"] = "failed"
+
+    with pytest.raises(DrainRefused, match="has lost its other replicas meanwhile: replica-1 is needed"):
+        drain(bench.order, bench.stop, bench.said.append, lambda: bench.now, lose_the_other)
+    assert bench.nothing_happened
+
+
 def test_a_gateway_that_does_not_answer_ends_it_before_anything_is_marked(bench: Bench) -> None:
     order = replace(bench.order, gateways=(*bench.order.gateways, Gateway("http://127.0.0.1:1", ADMIN_KEY)))
     with pytest.raises(GatewayUnreachable):
