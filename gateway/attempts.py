@@ -5,6 +5,7 @@ All tries of a request share one budget and one deadline, and all extra tries of
 What a try holds (its place, its connection) is given back before the next one starts.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import TypeVar
@@ -29,6 +30,9 @@ from gateway.work import Opened, Work
 Got = TypeVar("Got")
 
 MAX_CHUNKS_BEFORE_CONTENT = 64  # vLLM sends one, with the role; more than some is no chat completion
+
+VERDICT_S = 0.5
+"""For the probes of all replicas to say whether they or their site are gone: a refused connection is quick."""
 
 KILLER = (
     "Two model servers broke off while they worked on this request, so it is not tried on another. Change the request."
@@ -85,7 +89,7 @@ class Attempts:
     async def _until_one_works(self, work: Work, once: Callable[[Work, Lease], Awaitable[Got]]) -> Got:
         failure: GatewayError | None = None
         free = False
-        while failure is None or self._may_try_again(work, failure, free=free):
+        while failure is None or await self._may_try_again(work, failure, free=free):
             try:
                 lease = await self._admission.place(work)
             except NobodyServes:
@@ -107,10 +111,24 @@ class Attempts:
         assert failure is not None  # noqa: S101  # the loop ends without one only by a raise
         raise failure
 
-    def _may_try_again(self, work: Work, failure: GatewayError, *, free: bool) -> bool:
-        now = self._clock()
-        if work.budget.poisonous:
+    async def guilty(self, work: Work) -> bool:
+        """Whether two replicas have died of this request, as far as one can tell after a moment's look at all of them.
+
+        When nginx ends, it still accepts connections for some milliseconds and resets them: to a request that looks
+        like one replica's death after the other. But then none of them can be reached, and nothing can be killed.
+        """
+        if not work.budget.poisonous:
+            return False
+        self._pool.look_at_all()
+        await asyncio.sleep(VERDICT_S)
+        if self._pool.site.down:
+            work.budget.absolve()
+        return work.budget.poisonous
+
+    async def _may_try_again(self, work: Work, failure: GatewayError, *, free: bool) -> bool:
+        if await self.guilty(work):
             raise self._poison(failure)
+        now = self._clock()
         over = work.budget.ends_at if work.priority is Priority.RESUME else work.budget.first_content_by
         # An engine that refuses at once has done no work, so asking the next one is no extra load.
         failure.spent = not work.budget.may_attempt or now >= over or not (free or self._retries.take(now))

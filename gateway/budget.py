@@ -145,6 +145,10 @@ class Budget:
         if alone or not produced:
             self.strikes += 1
 
+    def absolve(self) -> None:
+        """It was not this request: what looked like replicas' deaths was their site's."""
+        self.strikes = 0
+
     @property
     def poisonous(self) -> bool:
         """It was struck twice: it is never sent to another replica."""

@@ -228,6 +228,12 @@ class Pool:
         replica.last_cut = now
         return alone
 
+    def look_at_all(self) -> None:
+        """Has every replica probed now."""
+        now = self._clock()
+        for replica in self.replicas:
+            replica.belief = health.suspected(replica.belief, now)
+
     def _count_failure(self, replica: Replica, reason: str, now: float) -> None:
         # When a whole site is gone its replicas are not to blame: they come back together, and at full strength.
         if not self.site.down:

@@ -42,6 +42,7 @@ class Resumer(Protocol):
     """What a relay asks of `gateway.attempts`."""
 
     def failed(self, work: Work, lease: Lease, failed: AttemptFailed, *, produced: bool) -> None: ...
+    async def guilty(self, work: Work) -> bool: ...
     async def next_leg(self, work: Work) -> Opened: ...
 
 
@@ -241,7 +242,7 @@ class Relay:
             return
         if self._stopped is not None:
             raise self._give_up(self._stopped)
-        if reason := self._why_not():
+        if reason := self._why_not(guilty=await self._attempts.guilty(self._work)):
             self._entry.resume("refused")
             raise self._give_up(UpstreamLost(BROKEN, detail=f"{detail}; not resumed: {reason}"))
         leg = self._narrator.next_leg()
@@ -279,11 +280,11 @@ class Relay:
         finally:
             self._waiting, self._resuming = False, None
 
-    def _why_not(self) -> str:
+    def _why_not(self, *, guilty: bool) -> str:
         budget = self._work.budget
         if self._narrator.why_not:
             return self._narrator.why_not
-        if budget.poisonous:
+        if guilty:
             return "two replicas have died of it"
         if not budget.may_resume:
             return "it has been resumed or tried too often"

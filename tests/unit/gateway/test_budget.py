@@ -193,6 +193,16 @@ def test_who_was_there_at_two_deaths_is_never_sent_again() -> None:
         budget.spend_attempt()
 
 
+def test_a_request_that_is_absolved_begins_anew() -> None:
+    budget = start()
+    for _ in range(2):
+        budget.struck(produced=False, alone=True)
+    budget.absolve()
+    assert not budget.poisonous
+    budget.struck(produced=False, alone=True)
+    assert not budget.poisonous
+
+
 def test_a_bystander_of_many_deaths_is_not_blamed() -> None:
     budget = start()
     for _ in range(5):
