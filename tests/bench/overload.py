@@ -66,25 +66,23 @@ def first_tries(answers: Sequence[Answer]) -> list[Answer]:
     return [answer for answer in answers if not answer.came_back]
 
 
-async def measure(plan: Plan, target: Target, rate: float, seed: int) -> tuple[Figures, Figures, list[Answer], float]:
-    """Unloaded, then overloaded; the answers of the overload; and the rate of arrivals.
+async def closed(plan: Plan, target: Target, users: int, seed: int) -> tuple[Figures, float]:
+    """So many users at a time, and whole answers a second. Raises RuntimeError when there are none."""
+    load = Load(target, plan.tokens, plan.patience_s, seed)
+    await load.users(users, plan.seconds / 2)
+    figures, took_s = Figures.of(load.answers), load.now()
+    await asyncio.sleep(SETTLES_S)
+    if not figures.whole:
+        raise RuntimeError(f"no answer came whole from {target.url} with {users} users: {figures}")
+    return figures, figures.whole / took_s
 
-    `rate` 0 has the capacity measured here: answers a second with as many users as there are places.
-    """
-    unloaded = Load(target, plan.tokens, plan.patience_s, seed)
-    await unloaded.users(plan.few, plan.seconds / 2)
+
+async def overload(plan: Plan, target: Target, rate: float, seed: int) -> list[Answer]:
+    """So many arrivals a second, and some of the refused come back."""
+    load = Load(target, plan.tokens, plan.patience_s, seed)
+    await load.arrive(list(evenly_at_random(rate, plan.seconds, seed)), RETURNING)
     await asyncio.sleep(SETTLES_S)
-    if not rate:
-        full = Load(target, plan.tokens, plan.patience_s, seed + 1)
-        await full.users(plan.places, plan.seconds / 4)
-        rate = OVERLOAD * sum(answer.whole for answer in full.answers) / full.now()
-        if not rate:
-            raise RuntimeError(f"no answer came whole with {plan.places} users: {Figures.of(full.answers)}")
-        await asyncio.sleep(SETTLES_S)
-    crowd = Load(target, plan.tokens, plan.patience_s, seed + 2)
-    await crowd.arrive(list(evenly_at_random(rate, plan.seconds, seed)), RETURNING)
-    await asyncio.sleep(SETTLES_S)
-    return Figures.of(unloaded.answers), Figures.of(first_tries(crowd.answers)), crowd.answers, rate
+    return load.answers
 
 
 async def burst(plan: Plan, target: Target, seed: int) -> list[Answer]:
@@ -117,26 +115,34 @@ def gateway(args: argparse.Namespace, plan: Plan, env: dict[str, str]) -> Iterat
 
 
 async def report(plan: Plan, ours: Target, straight: Target, say: Callable[[str], None]) -> None:
-    """Measures, and says each table as soon as it is there."""
-    unloaded, over, answers, rate = await measure(plan, ours, 0.0, seed=100)
-    sudden = await burst(plan, ours, seed=300)
+    """Measures, and says the tables.
+
+    Full, with as many users as places and nobody refused, is the control: what is slower there than unloaded is the
+    engines' work on more streams, and only what the overload adds to it is the overload's.
+    """
+    unloaded, _ = await closed(plan, ours, plan.few, 100)
+    full, per_second = await closed(plan, ours, plan.places, 101)
+    rate = OVERLOAD * per_second
+    answers = await overload(plan, ours, rate, 102)
+    sudden = await burst(plan, ours, 103)
     await asyncio.sleep(SETTLES_S)
-    bare_unloaded, bare_over, _, _ = await measure(plan, straight, rate, seed=200)
-    few, arrivals = f"{plan.few} at a time", f"{rate:.1f}"
-    say(
-        table(
-            HEAD,
-            [
-                row("gateway, unloaded", few, unloaded, unloaded),
-                row("gateway, overloaded", arrivals, over, unloaded),
-                row("nginx, unloaded", few, bare_unloaded, bare_unloaded),
-                row("nginx, overloaded", arrivals, bare_over, bare_unloaded),
-            ],
-        )
-    )
+    bare_unloaded, _ = await closed(plan, straight, plan.few, 200)
+    bare_full, _ = await closed(plan, straight, plan.places, 201)
+    bare = await overload(plan, straight, rate, 202)
+    few, places, arrivals = f"{plan.few} at a time", f"{plan.places} at a time", f"{rate:.1f}/s"
+    rows = [
+        row("gateway, unloaded", few, unloaded, unloaded),
+        row("gateway, full", places, full, unloaded),
+        row("gateway, overloaded", arrivals, Figures.of(first_tries(answers)), unloaded),
+        row("nginx, unloaded", few, bare_unloaded, bare_unloaded),
+        row("nginx, same users", places, bare_full, bare_unloaded),
+        row("nginx, overloaded", arrivals, Figures.of(first_tries(bare)), bare_unloaded),
+    ]
+    lasting = Honesty.of(answers).row(f"{OVERLOAD}x for {plan.seconds:.0f} s, {RETURNING:.0%} come back")
+    at_once = Honesty.of(sudden).row(f"{len(first_tries(sudden))} at once, all come back")
+    say(table(HEAD, rows))
     say("")
-    lasting = [Honesty.of(answers).row(f"{OVERLOAD}x for {plan.seconds:.0f} s, {RETURNING:.0%} come back")]
-    say(table(HONESTY, [*lasting, Honesty.of(sudden).row(f"{len(first_tries(sudden))} at once, all come back")]))
+    say(table(HONESTY, [lasting, at_once]))
 
 
 def main() -> None:

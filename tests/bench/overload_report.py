@@ -88,7 +88,7 @@ def row(name: str, arrivals: str, figures: Figures, unloaded: Figures) -> list[s
 
 HEAD = (
     "load",
-    "arrivals/s",
+    "arrivals",
     "asked",
     "got a token",
     "whole",

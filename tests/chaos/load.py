@@ -70,7 +70,9 @@ def questions(completions: int, spoken_ones: int = 0, tokens: int = TOKENS) -> l
     ]
 
 
-async def ask(client: httpx.AsyncClient, question: Question, on_piece: Callable[[], None] = lambda: None) -> Result:
+async def ask(
+    client: httpx.AsyncClient, question: Question, on_piece: Callable[[int], None] = lambda size: None
+) -> Result:
     """One request from beginning to end, whatever the end is."""
     status, content_type, body = None, "", bytearray()
     try:
@@ -78,7 +80,7 @@ async def ask(client: httpx.AsyncClient, question: Question, on_piece: Callable[
             status, content_type = response.status_code, response.headers.get("content-type", "")
             async for piece in response.aiter_raw():
                 body += piece
-                on_piece()
+                on_piece(len(piece))
     except httpx.HTTPError as error:
         return Result(status, content_type, bytes(body), ended=False, failure=repr(error))
     return Result(status, content_type, bytes(body))
@@ -90,8 +92,8 @@ class Burst:
     def __init__(self, client: httpx.AsyncClient, asked: Sequence[Question]) -> None:
         self._client = client
         self._asked = asked
-        self.pieces = 0
-        """How many reads have brought something, over all streams."""
+        self.received = 0
+        """Bytes of all bodies so far: unlike the number of reads, they hardly depend on who is how busy."""
         self._came = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[Result]] = []
@@ -110,15 +112,15 @@ class Burst:
     def results(self) -> list[Result]:
         return [task.result() for task in self._tasks]
 
-    async def until(self, pieces: int) -> None:
-        """Waits until so many reads have brought something. AssertionError if the streams end before."""
-        while self.pieces < pieces:
-            assert not all(task.done() for task in self._tasks), f"all ended after {self.pieces} pieces"
+    async def until(self, received: int) -> None:
+        """Waits until so many bytes have come. AssertionError if the streams end before."""
+        while self.received < received:
+            assert not all(task.done() for task in self._tasks), f"all ended after {self.received} bytes"
             self._came.clear()
             await asyncio.wait_for(self._came.wait(), 60)
 
-    def _piece(self) -> None:
-        self.pieces += 1
+    def _piece(self, size: int) -> None:
+        self.received += size
         self._came.set()
 
     def judge(self, tally: Tally, twins: Sequence[str | None]) -> None:
@@ -129,11 +131,11 @@ class Burst:
 
 @dataclass(frozen=True)
 class Twins:
-    """The answers to these questions when nothing is broken, and in how many pieces they come all together."""
+    """The answers to these questions when nothing is broken, and how many bytes they are all together."""
 
     questions: list[Question]
     texts: list[str]
-    pieces: int
+    size: int
 
 
 async def unbroken(client: httpx.AsyncClient, asked: list[Question]) -> Twins:
@@ -143,7 +145,7 @@ async def unbroken(client: httpx.AsyncClient, asked: list[Question]) -> Twins:
     tally = Tally()
     burst.judge(tally, [None] * len(asked))
     assert tally.whole == len(asked), f"not whole although nothing is broken: {tally}: {tally.lost}"
-    return Twins(asked, [text_of(result) for result in burst.results], burst.pieces)
+    return Twins(asked, [text_of(result) for result in burst.results], burst.received)
 
 
 def text_of(result: Result) -> str:

@@ -28,7 +28,7 @@ async def test_death_of_all_is_told_and_recovered_from(
     asked = twins.questions
     streams, newcomers, later = Tally(), Tally(), Tally()
     async with Burst(front.client, asked) as burst:
-        await burst.until(twins.pieces // 4)
+        await burst.until(twins.size // 4)
         for replica in range(len(stack.replica_urls)):
             stack.kill_server(replica)
         for replica in range(len(stack.replica_urls)):

@@ -53,7 +53,11 @@ class Client:
     def __init__(self, front: Front) -> None:
         self._began = asyncio.Event()
         self._task: asyncio.Task[Result] = asyncio.get_running_loop().create_task(
-            ask(front.client, completion("Tell me about financing and leasing in detail.", LONG), self._began.set)
+            ask(
+                front.client,
+                completion("Tell me about financing and leasing in detail.", LONG),
+                lambda size: self._began.set(),
+            )
         )
 
     async def has_read(self) -> None:

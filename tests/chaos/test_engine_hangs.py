@@ -22,7 +22,7 @@ async def test_engine_that_hangs_mid_stream_loses_nothing_and_may_come_back(
         twins = await twins_of(front, 14, 6)
         before = await front.ready()
         async with Burst(front.client, twins.questions) as burst:
-            await burst.until(twins.pieces // 4)
+            await burst.until(twins.size // 4)
             victim = (await front.busy())[0]
             stack.hang_engine(victim)
         burst.judge(tally, twins.texts)
@@ -39,7 +39,7 @@ async def test_api_server_that_hangs_mid_stream_loses_nothing(
     async with Front(stack, gateway(SHORT_CLOCKS)) as front:
         twins = await twins_of(front, 14, 6)
         async with Burst(front.client, twins.questions) as burst:
-            await burst.until(twins.pieces // 4)
+            await burst.until(twins.size // 4)
             stack.hang_server((await front.busy())[0])
         burst.judge(tally, twins.texts)
         assert tally.lost == []

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(420)]
 ROUNDS = 5
 SEED = 20
 EARLIEST, LATEST = 0.1, 0.6
-"""Shares of all pieces between which the death falls: before, nothing has begun; after, some have ended."""
+"""Shares of all bytes between which the death falls: before, nothing has begun; after, some have ended."""
 
 
 async def test_every_stream_survives_its_replica(
@@ -30,7 +30,7 @@ async def test_every_stream_survives_its_replica(
     for number in range(ROUNDS):
         await front.until_ready(2)
         this_round, resumed_before = Tally(), await front.metric("scout_resumes_total")
-        point = round(twins.pieces * chance.uniform(EARLIEST, LATEST))
+        point = round(twins.size * chance.uniform(EARLIEST, LATEST))
         async with Burst(front.client, twins.questions) as burst:
             await burst.until(point)
             victim = chance.choice(await front.busy())
@@ -39,7 +39,7 @@ async def test_every_stream_survives_its_replica(
         burst.judge(this_round, twins.texts)
         resumed = await front.metric("scout_resumes_total") - resumed_before
         say(
-            f"round {number}, seed {SEED}: {kill.__name__}({victim}) at {point} of {twins.pieces} pieces, "
+            f"round {number}, seed {SEED}: {kill.__name__}({victim}) at {point} of {twins.size} bytes, "
             f"{resumed:g} resumed through both doors; {this_round}"
         )
         tally.add(this_round)

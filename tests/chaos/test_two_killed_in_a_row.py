@@ -22,11 +22,11 @@ async def test_second_death_is_survived_like_the_first(
     await front.until_ready(3)
     resumed = await front.metric("scout_resumes_total")
     async with Burst(front.client, twins.questions) as burst:
-        await burst.until(twins.pieces // 5)
+        await burst.until(twins.size // 5)
         first = (await front.busy())[0]
         stack.kill_server(first)
         await front.until_not_ready(first)
-        await burst.until(burst.pieces + twins.pieces // 5)
+        await burst.until(burst.received + twins.size // 5)
         stack.kill_engine((await front.busy())[0])
     burst.judge(tally, twins.texts)
     assert tally.lost == []

@@ -117,6 +117,17 @@ def leftovers(before: Reading, after: Reading) -> Iterator[str]:
             yield f"{now} {what} are left, {was} there were before the traffic"
 
 
+def too_many_sockets(readings: Sequence[Reading], most: int) -> Iterator[str]:
+    """Whether more were open at once than the requests at work can need.
+
+    `most`: what an idle gateway has, one for each client, and two for each place: one in use, and one that its last
+    request has given up on and that is still closing.
+    """
+    seen = max(reading.sockets for reading in readings)
+    if seen > most:
+        yield f"{seen} sockets were open at once, and {most} are the most that can be needed"
+
+
 def over_time(readings: Sequence[Reading]) -> str:
     """The readings as a table of at most SHOWN rows, the first and the last among them."""
     last = len(readings) - 1

@@ -26,13 +26,17 @@ import psutil
 from tests.bench.facts import machine_facts
 from tests.chaos.tally import Tally
 from tests.contract.engines import parse
-from tests.soak.judgement import Bounds, Growth, Reading, leftovers, memory_problems, over_time
+from tests.soak.engines import REPLICAS
+from tests.soak.judgement import Bounds, Growth, Reading, leftovers, memory_problems, over_time, too_many_sockets
 from tests.soak.traffic import CHAT_TOKENS, Crowd
 from tests.support.gateway_process import ROOT, Running, Upstream, gateway_process
 
 READINGS = 120
 SETTLES_WITHIN_S = 20.0
 ENGINE_KEY = "a-key-that-no-engine-reads"
+
+PER_REPLICA = 4
+PLACES = PER_REPLICA * REPLICAS
 
 SETTINGS = f"""
 [on_prem]
@@ -41,7 +45,7 @@ first_content_timeout_s = 3.0
 idle_timeout_s = 1.5
 
 [admission]
-max_concurrent_per_replica = 4
+max_concurrent_per_replica = {PER_REPLICA}
 max_queued = 8
 max_wait_s = 1.0
 
@@ -159,6 +163,7 @@ async def soak(
     problems += [f"lost: {reason}" for reason in crowd.tally.lost]
     problems += [f"with its replicas at hand: {idle.held} held"] * bool(idle.held)
     problems += leftovers(before, after)
+    problems += too_many_sockets(during, before.sockets + clients + 2 * PLACES)
     problems += memory_problems(Growth.of(during), bounds or Bounds())
     return Outcome(during, before, after, crowd.tally, problems)
 

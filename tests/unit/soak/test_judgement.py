@@ -2,7 +2,17 @@ from dataclasses import replace
 
 import pytest
 
-from tests.soak.judgement import SHOWN, Bounds, Growth, Reading, leftovers, memory_problems, over_time, slope
+from tests.soak.judgement import (
+    SHOWN,
+    Bounds,
+    Growth,
+    Reading,
+    leftovers,
+    memory_problems,
+    over_time,
+    slope,
+    too_many_sockets,
+)
 
 IDLE = Reading(0.0, 0, 60_000.0, 20, 7, 5, 0, 0, 0)
 
@@ -90,6 +100,14 @@ def test_each_thing_that_is_left_over_is_named(field: str, value: int, told: str
 
 def test_what_is_held_is_all_that_the_gateway_believes_to_be_under_way() -> None:
     assert replace(IDLE, in_flight=1, waiting=2, open_requests=4).held == 7
+
+
+def test_sockets_are_bounded_while_requests_run() -> None:
+    readings = [replace(IDLE, sockets=count) for count in (7, 40, 12)]
+    assert list(too_many_sockets(readings, 40)) == []
+    assert list(too_many_sockets(readings, 39)) == [
+        "40 sockets were open at once, and 39 are the most that can be needed"
+    ]
 
 
 def test_a_long_run_is_shown_in_few_rows_with_its_ends() -> None:
