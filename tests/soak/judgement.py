@@ -71,15 +71,15 @@ class Bounds:
     """What still counts as flat.
 
     A leak grows with the requests and not with the time, so the fitted line is bounded by request. `bytes_per_request`
-    is less than the least that could be forgotten of one, its entry in the ledger (about 1 KiB with its fields).
-    `slack_kib` is what the whole half may grow besides: the allocator keeps the most that was ever needed at once, and
-    a few big prompts that meet for the first time raise that by a MiB or two. So the longer a run, the finer it
-    measures: with 1,000 requests in the half 2.6 KiB each are noticed, with 50,000 some 550 bytes.
+    is the size of an empty dict: less is hardly an object that was forgotten of each. `slack_kib` is what the whole
+    half may grow besides: the allocator keeps the most that was ever needed at once, and a few big prompts that meet
+    for the first time raise that by a MiB or two. So the longer a run, the finer it measures: with 1,000 requests in
+    the half 2.1 KiB each are noticed, with 50,000 some 110 bytes.
 
     The bound on the medians, `ratio`, is for what comes in steps, which leave a line too flat.
     """
 
-    bytes_per_request: float = 512.0
+    bytes_per_request: float = 64.0
     slack_kib: float = 2048.0
     ratio: float = 1.05
 

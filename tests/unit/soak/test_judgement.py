@@ -65,7 +65,7 @@ def test_a_forgotten_ledger_entry_of_each_request_is_found_in_a_long_run() -> No
 
 
 def test_what_stays_within_the_bound_for_each_request_is_never_found() -> None:
-    assert problems(leaking(400, 300), Bounds(ratio=2.0)) == []
+    assert problems(leaking(48, 300), Bounds(ratio=2.0)) == []
 
 
 def test_a_step_near_the_end_is_found_by_the_medians() -> None:
