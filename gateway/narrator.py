@@ -15,10 +15,11 @@ from gateway import resume
 from gateway.ports import ONLY_FIRST, Chunk
 from gateway.resumable import resumable
 from gateway.resume import Finished
-from gateway.seam import RESUMED, Identity, Seam, rewrite, usage_of
+from gateway.seam import Identity, Seam, rewrite, usage_of
 from gateway.stop_strings import StopFilter, stop_strings
 from gateway.transcript import transcript_of
 from shared import sse
+from shared.headers import RESUMED
 
 
 class Narrator:

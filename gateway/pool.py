@@ -5,7 +5,6 @@ modules (`health`, `breaker`, `site`, `routing`, `affinity`), this one keeps the
 change: the queue when a place may have come free, the streams of a replica when it is found to have failed.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection
 from types import TracebackType
 
@@ -313,8 +312,3 @@ class Pool:
                 if lease.on_lost is not None:
                     lease.on_lost()
         self.place_free()
-
-    def counts(self) -> Counter[str]:
-        """How many replicas are in which state."""
-        now = self._clock()
-        return Counter(self._assess(replica, now)[0].value for replica in self.replicas)

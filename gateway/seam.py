@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.transcript import Transcript
-
-RESUMED = "x-scout-resumed"
-"""Field of a resumed answer's last chunks: how many times it was continued."""
+from shared.headers import RESUMED
 
 OF_ONE_LEG = frozenset({"prompt_token_ids", "prompt_text", "metrics"})
 """Fields of a chunk that are true of its leg but not of the answer."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.seam import RESUMED
+from shared.headers import RESUMED
 from shared.sse import DONE, Decoder
 
 EVENT_STREAM = "text/event-stream"

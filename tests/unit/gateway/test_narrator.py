@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.narrator import Narrator
 from gateway.ports import Chunk
-from gateway.seam import RESUMED
 from gateway.wire.text import TextEncoder
+from shared.headers import RESUMED
 from tests.unit.gateway import chunks
 from tests.unit.gateway.chunks import PROMPT, comment, finish, role, text, usage
 from tests.unit.gateway.listener import events, heard, narrator

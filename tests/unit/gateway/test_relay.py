@@ -10,7 +10,7 @@ import pytest
 from gateway.errors import DeadlineExceeded, GatewayError, InvalidRequest, UpstreamLost, UpstreamUnavailable
 from gateway.health import State
 from gateway.ports import AttemptFailed, Fault
-from gateway.seam import RESUMED
+from shared.headers import RESUMED
 from tests.unit.gateway.accounts import Accounts
 from tests.unit.gateway.chunks import PROMPT, comment, finish, role, text, usage
 from tests.unit.gateway.pool_bench import URLS, lose
