@@ -5,8 +5,8 @@ from asyncio import TaskGroup
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
+from urllib.parse import urlsplit
 
-import httpx
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CollectorRegistry
@@ -37,6 +37,7 @@ from gateway.ports import Clock
 from gateway.probes import Prober
 from gateway.settings import Cors, Settings
 from gateway.site import SiteEvent
+from gateway.upstreams.questions import Questions
 from gateway.upstreams.vllm import VllmUpstream, open_client
 from shared import headers
 from shared.chat import ChatCompletion, ChatRequest
@@ -110,13 +111,18 @@ async def _running(
     retries = RetryBudget(settings.attempts.retry_ratio, settings.attempts.retry_reserve)
     gauges.watch(metrics, pool, admission, retries)
     _tell_of(pool, metrics, log)
-    with closing(open_client(settings.on_prem)) as client, closing(admission):
+    with (
+        closing(open_client(settings.on_prem)) as client,
+        closing(open_client(settings.on_prem)) as probe_client,
+        closing(admission),
+    ):
         upstream = VllmUpstream(client, key, settings.on_prem)
-        async with httpx.AsyncClient(trust_env=False) as probe_client, TaskGroup() as tasks:
+        async with TaskGroup() as tasks:
             link = _link(settings)
-            prober = Prober(probe_client, key, settings.on_prem.model, settings.health, pool, log, link)
+            prober = Prober(Questions(probe_client), key, settings.on_prem.model, settings.health, pool, log, link)
             gauges.watch_link(metrics, prober)
-            watchers = [tasks.create_task(prober.watch(replica)) for replica in pool.replicas]
+            apart_s = settings.health.busy_interval_s / len(pool.replicas)
+            watchers = [tasks.create_task(prober.watch(one, i * apart_s)) for i, one in enumerate(pool.replicas)]
             watchers.append(tasks.create_task(prober.watch_link()))
             gateway = Gateway(
                 settings=settings,
@@ -131,7 +137,7 @@ async def _running(
                 paths=lambda: dict(prober.paths),
                 clock=clock,
             )
-            yield State(gateway=gateway, tasks=tasks)
+            yield State(gateway=gateway)
             for watcher in watchers:
                 watcher.cancel()
 
@@ -140,7 +146,7 @@ def _link(settings: Settings) -> Link | None:
     """Who tells the tailnet's path, where a tailscaled can be asked."""
     if not settings.tailscale_socket:
         return None
-    return Link(settings.tailscale_socket, [httpx.URL(url).host for url in settings.replica_urls])
+    return Link(settings.tailscale_socket, [urlsplit(url).hostname or "" for url in settings.replica_urls])
 
 
 def _doors(settings: Settings) -> dict[str, Door]:

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import msgspec
@@ -13,27 +14,21 @@ Log = structlog.typing.FilteringBoundLogger
 
 def make_log(stream: TextIO = sys.stdout) -> Log:
     """A logger that writes to `stream`. Times are UTC, ISO 8601."""
-    log: Log = structlog.wrap_logger(
+    lazy = structlog.wrap_logger(
         structlog.PrintLogger(stream),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            _event_first,
-            structlog.processors.JSONRenderer(serializer=_to_json),
-        ],
+        processors=[structlog.processors.format_exc_info, _line],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         context_class=dict,
     )
+    log: Log = lazy.bind()  # once; unbound, it would build itself anew for every line
     return log
 
 
-def _to_json(fields: Any, **_: Any) -> str:
-    return msgspec.json.encode(fields, enc_hook=str).decode()
-
-
-def _event_first(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {"timestamp": fields.pop("timestamp"), "level": fields.pop("level"), "event": fields.pop("event"), **fields}
+def _line(_: Any, level: str, fields: MutableMapping[str, Any]) -> str:
+    """A processor in place of structlog's four: there is a line for each request, and this is a third of its cost."""
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    line = {"timestamp": now, "level": level, "event": fields.pop("event"), **fields}
+    return msgspec.json.encode(line, enc_hook=str).decode()
 
 
 TORN = "ASGI callable returned without completing response."

@@ -158,7 +158,7 @@ class Narrator:
             return chunk  # a comment
         if not self._resumed and (self._filter is None or not chunk.choices or chunk.prompt_token_ids is not None):
             return chunk  # what the encoder leaves out of it is not our business
-        body: dict[str, Any] | None = from_json(_data(chunk.raw))
+        body: dict[str, Any] | None = from_json(_data(chunk.raw), cache_strings="keys")
         assert body is not None  # noqa: S101  # it was parsed as an object when it came
         if self._resumed and (body := rewrite(body, self._seam())) is None:
             return None
@@ -213,7 +213,7 @@ class Narrator:
     def _first(self) -> Identity:
         if self._identity is None:
             assert self._head is not None  # noqa: S101  # a leg follows one that had begun
-            self._identity = Identity.of(from_json(_data(self._head.raw)))
+            self._identity = Identity.of(from_json(_data(self._head.raw), cache_strings="keys"))
         return self._identity
 
     def _raw(self, body: Mapping[str, Any]) -> bytes:

@@ -43,6 +43,8 @@ class AttemptFailed(Exception):
         self.reached = reached
 
 
+Headers = Sequence[tuple[str, str]]
+
 ONLY_FIRST = (0,)
 """The choices of nearly every chunk; shared, because there is one for each token."""
 
@@ -75,11 +77,40 @@ class Answer(msgspec.Struct):
     usage: Mapping[str, Any]
 
 
+PassOn = Callable[[list[Chunk]], list[Chunk] | None]
+"""Takes chunks as they come, without its caller's task; None while it wants more, else what it leaves of them."""
+
+
+class Reply(msgspec.Struct):
+    """The whole answer to a short question."""
+
+    status: int
+    body: bytes
+
+
+class NoReply(Exception):
+    """There was none. `reached` is False where not even a connection could be made."""
+
+    def __init__(self, detail: str, *, reached: bool = True) -> None:
+        super().__init__(detail)
+        self.reached = reached
+
+
+class Asker(Protocol):
+    """Asks a replica short questions, beside the traffic."""
+
+    async def ask(self, base_url: str, path: str, headers: Headers, body: bytes | None = None) -> Reply:
+        """GET, or POST where there is a body. There is no time limit to it. Raises NoReply. Safe to cancel."""
+
+
 class UpstreamStream(Protocol):
     """A stream under way. Whoever opened it closes it; closing is synchronous, idempotent and always allowed."""
 
-    async def read(self) -> list[Chunk] | None:
+    async def read(self, pass_on: PassOn | None = None) -> list[Chunk] | None:
         """The chunks that have come since, at least one; None once the stream has ended with [DONE].
+
+        Those that come while this waits are given to `pass_on`, if there is one, as long as it wants more; then what it
+        has left is returned, which may be none. It is not given what comes together with the stream's end.
 
         Raises AttemptFailed when the connection breaks, when the upstream reports an error in-band, and when the body
         ends before [DONE]. Safe to cancel; the stream can then only be closed.

@@ -10,13 +10,13 @@ import secrets
 from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar
 
-import httpx
+import msgspec
 
 from gateway.engine_metrics import parse
 from gateway.health import ANSWERS, Finding, State
 from gateway.link import Link, Path
 from gateway.logs import Log
-from gateway.ports import Fault
+from gateway.ports import Asker, Fault, NoReply, Reply
 from gateway.settings import Health
 from shared import headers
 
@@ -54,14 +54,14 @@ class Beliefs(Protocol[R_contra]):
 
 
 class Prober(Generic[R]):
-    """Probes over a client of its own, so that no probe waits behind the traffic.
+    """Probes by an asker of its own, so that no probe waits behind the traffic.
 
     `paths` is the way to each of the replicas' hosts as last seen, empty where no tailscaled is asked.
     """
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        asker: Asker,
         key: str,
         model: str,
         settings: Health,
@@ -69,8 +69,8 @@ class Prober(Generic[R]):
         log: Log,
         link: Link | None = None,
     ) -> None:
-        self._client = client
-        self._headers = {headers.AUTHORIZATION: f"Bearer {key}"}
+        self._asker = asker
+        self._key = (headers.AUTHORIZATION, f"Bearer {key}")
         self._model = model
         self._settings = settings
         self._pool = pool
@@ -79,16 +79,23 @@ class Prober(Generic[R]):
         self._logged: dict[str, State] = {}
         self.paths: dict[str, Path] = {} if link is None else dict.fromkeys(link.hosts, Path.UNKNOWN)
 
-    async def watch(self, replica: R) -> None:
-        """Never returns, whatever a probe runs into."""
+    async def watch(self, replica: R, apart_s: float = 0.0) -> None:
+        """Never returns, whatever a probe runs into.
+
+        The second probe is `apart_s` late: of replicas that are given different ones the probes do not fall together,
+        and the streams under way wait for one probe at most.
+        """
+        late_s = 0.0
         while True:
             due_in = self._pool.seconds_until_probe(replica)
             if due_in <= 0:
                 await self._probe_and_report(replica)
+                late_s, apart_s = apart_s, 0.0
             elif replica.name in self._logged:
                 self._log_change(replica)  # traffic changes states too
             # A failed request may make the next probe due earlier, hence no sleep to the end.
-            await asyncio.sleep(max(MIN_PAUSE_S, min(due_in, self._settings.failed_interval_s)))
+            await asyncio.sleep(late_s + max(MIN_PAUSE_S, min(due_in, self._settings.failed_interval_s)))
+            late_s = 0.0
 
     async def watch_link(self) -> None:
         """Never returns, unless there is no link to look at."""
@@ -137,8 +144,8 @@ class Prober(Generic[R]):
         answer = await self._ask(replica, "/health")
         if isinstance(answer, Finding):
             return answer
-        if answer.status_code in (502, 503):
-            return Finding(Fault.UNREACHABLE, f"/health: HTTP {answer.status_code}", reached=True)
+        if answer.status in (502, 503):
+            return Finding(Fault.UNREACHABLE, f"/health: HTTP {answer.status}", reached=True)
         return _unless_ok(answer, "/health")
 
     async def _metrics(self, replica: R) -> Finding:
@@ -150,7 +157,7 @@ class Prober(Generic[R]):
         if finding.fault is not Fault.NONE:
             return finding
         try:
-            return replace(finding, scrape=parse(answer.text))
+            return replace(finding, scrape=parse(answer.body.decode()))
         except ValueError as error:
             return replace(finding, fault=Fault.SUSPECT, reason=f"metrics: {error}")
 
@@ -173,37 +180,36 @@ class Prober(Generic[R]):
         answer = await self._ask(replica, "/v1/chat/completions", body)
         if isinstance(answer, Finding):
             return replace(answer, reason=f"canary: {answer.reason}")
-        if answer.status_code in (429, 503):
+        if answer.status in (429, 503):
             return Finding(Fault.NONE, "busy")
-        if answer.status_code == 502:
+        if answer.status == 502:
             return Finding(Fault.UNREACHABLE, "canary: HTTP 502")
         finding = _unless_ok(answer, "canary")
         if finding.fault is Fault.NONE and (wrong := _nothing_generated(answer)):
             return Finding(Fault.SUSPECT, f"canary: {wrong}")
         return replace(finding, generated=finding.fault is Fault.NONE)
 
-    async def _ask(self, replica: R, path: str, body: dict[str, Any] | None = None) -> httpx.Response | Finding:
+    async def _ask(self, replica: R, path: str, body: dict[str, Any] | None = None) -> Reply | Finding:
         """The whole answer; where there is none, the finding that says so."""
-        timeout_s = self._settings.timeout_s if body is None else self._settings.canary_timeout_s
-        sent = (
-            self._headers if body is None else {**self._headers, headers.REQUEST_ID: f"canary-{secrets.token_hex(6)}"}
-        )
-        method = "GET" if body is None else "POST"
+        timeout_s, sent = self._settings.timeout_s, [self._key]
+        if body is not None:
+            timeout_s = self._settings.canary_timeout_s
+            name = f"canary-{secrets.token_hex(6)}"
+            sent += [("content-type", "application/json"), (headers.REQUEST_ID, name)]
         try:
-            # The client's time-out is for each step and starts anew with each byte; this one is for the whole.
-            async with asyncio.timeout(2 * timeout_s):
-                return await self._client.request(
-                    method, replica.url + path, json=body, headers=sent, timeout=timeout_s
-                )
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            return Finding(Fault.UNREACHABLE, f"no connection ({type(error).__name__})", reached=False)
-        except (httpx.HTTPError, TimeoutError) as error:
-            return Finding(Fault.SUSPECT, f"no answer to a probe ({type(error).__name__})")
+            async with asyncio.timeout(timeout_s):
+                return await self._asker.ask(replica.url, path, sent, None if body is None else msgspec.json.encode(body))
+        except NoReply as none:
+            if not none.reached:
+                return Finding(Fault.UNREACHABLE, f"no connection ({none})", reached=False)
+            return Finding(Fault.SUSPECT, f"no answer to a probe ({none})")
+        except TimeoutError:
+            return Finding(Fault.SUSPECT, f"no answer to a probe within {timeout_s:g} s")
 
 
-def _unless_ok(answer: httpx.Response, what: str) -> Finding:
+def _unless_ok(answer: Reply, what: str) -> Finding:
     """Good for a 200; a refused key is as bad as no connection, since no request of ours will get through."""
-    status = answer.status_code
+    status = answer.status
     if status in (401, 403):
         reason = f"nginx refuses our key (HTTP {status}): check SCOUT_ONPREM_KEY"
         return Finding(Fault.UNREACHABLE, reason, reached=True)
@@ -212,18 +218,18 @@ def _unless_ok(answer: httpx.Response, what: str) -> Finding:
     return Finding(Fault.NONE, ANSWERS, reached=True)
 
 
-def _names(models: httpx.Response) -> list[str]:
+def _names(models: Reply) -> list[str]:
     try:
-        listed = models.json()["data"]
+        listed = msgspec.json.decode(models.body)["data"]
         return [str(model["id"]) for model in listed]
     except (ValueError, KeyError, TypeError):
         return []
 
 
-def _nothing_generated(completion: httpx.Response) -> str | None:
+def _nothing_generated(completion: Reply) -> str | None:
     """What is wrong with the canary's answer. An engine that shuts down answers 200, nothing, and "abort"."""
     try:
-        reason = completion.json()["choices"][0]["finish_reason"]
+        reason = msgspec.json.decode(completion.body)["choices"][0]["finish_reason"]
     except (ValueError, LookupError, TypeError):
         return "no completion"
     return f"finish_reason {reason!r}" if reason not in ("stop", "length") else None

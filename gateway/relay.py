@@ -46,6 +46,17 @@ class Resumer(Protocol):
     async def next_leg(self, work: Work) -> Opened: ...
 
 
+class Sink(Protocol):
+    """Who is told the chunks of a stream at once, without the task that iterates over it.
+
+    `open`: whether it can take more now, without waiting.
+    """
+
+    @property
+    def open(self) -> bool: ...
+    def tell(self, chunks: list[Chunk]) -> None: ...
+
+
 class Relay:
     """Iterates over an answer's chunks as the client is to see them. Raises GatewayError when it breaks for good."""
 
@@ -63,6 +74,8 @@ class Relay:
         self.replica = opened.lease.replica.name
         self.on_overdue: Callable[[], None] | None = None
         """Called when the total time is up while the client, not the replica, is waited for."""
+        self.sink: Sink | None = None
+        """Once it is there, only what it cannot take and the stream's end come by iteration."""
         self._work = work
         self._entry = work.entry
         self._narrator = narrator
@@ -136,7 +149,7 @@ class Relay:
         if not self._entry.usage:
             self._entry.usage = self._narrator.usage
         self._entry.finish_reason = self._narrator.finish_reason
-        self._leg.lease.on_lost = None
+        self._leg.lease.on_lost = self.on_overdue = self.sink = None
         self._leg.held.close()
         self._held.close()
         if self._resuming is not None:
@@ -156,7 +169,7 @@ class Relay:
         self._silent_at = self._clock() + self._patience_s
         self._waiting = True
         try:
-            chunks = await self._leg.stream.read()
+            chunks = await self._leg.stream.read(self._pass_on if self.sink is not None else None)
         finally:
             self._waiting = False
         if chunks is None:
@@ -164,13 +177,27 @@ class Relay:
                 nothing = UpstreamProtocolError("", detail="[DONE] without a finish_reason")
                 raise AttemptFailed(nothing, Fault.SUSPECT)
             self._ended, self._told = True, self._narrator.end()
-        elif chunks[-1].choices or any([chunk.choices or chunk.usage is not None for chunk in chunks]):
+        elif not chunks:
+            return  # `_pass_on` has seen to them
+        elif _of_the_engine(chunks):
             self._tell(chunks)
         else:  # comments: the line is alive, which says nothing of the engine
             self._patience_s = self._silent_at - self._clock()
             if self._patience_s <= 0:
                 raise self._silence()
             self._told = self._narrator.tell(chunks)
+
+    def _pass_on(self, chunks: list[Chunk]) -> list[Chunk] | None:
+        """What `_read` and its caller do with chunks, while nothing is out of the ordinary. See `ports.PassOn`."""
+        if self.sink is None or not self.sink.open or self._stopped is not None or not _of_the_engine(chunks):
+            return chunks
+        self._tell(chunks)
+        if self._ended:
+            return []
+        told, self._told = self._told, []
+        self.sink.tell(told)
+        self._silent_at = self._heard_at + self._patience_s
+        return None
 
     def _tell(self, chunks: list[Chunk]) -> None:
         self._heard_at = now = self._clock()
@@ -293,3 +320,8 @@ class Relay:
     def _give_up(self, error: GatewayError) -> GatewayError:
         self._entry.fail(error)
         return error
+
+
+def _of_the_engine(chunks: list[Chunk]) -> bool:
+    """Whether any of them says more than that the line is alive."""
+    return bool(chunks[-1].choices) or any([chunk.choices or chunk.usage is not None for chunk in chunks])

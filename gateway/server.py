@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.ending import Ending
-from gateway.http_protocol import OneWriteProtocol
+from gateway.http_protocol import ScoutProtocol
 from gateway.logs import Log, ServerLog
 from gateway.settings import Settings
 
@@ -64,7 +64,7 @@ def serve(app: ASGIApp, settings: Settings, log: Log, ending: Ending) -> None:
         host=settings.listen.host,
         port=settings.listen.port,
         loop="uvloop",
-        http=OneWriteProtocol,
+        http=ScoutProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -53,20 +53,23 @@ class Decoder:
                 events.append(_parse(buffer[start : match.end()]))
                 start = match.end()
         else:
-            end = buffer.find(b"\n\n", self._searched)
+            find = buffer.find
+            end = find(b"\n\n", self._searched)
             while end >= 0:
-                events.append(_parse(buffer[start : end + 2]))
-                start = end + 2
-                end = buffer.find(b"\n\n", start)
+                after = end + 2
+                if find(b"\n", start, end) < 0 and buffer.startswith(b"data: ", start):
+                    # A single data line: the whole of what vLLM and OpenAI send, and one for each token.
+                    events.append(Event(buffer[start:after], buffer[start + 6 : end]))
+                else:
+                    events.append(_parse(buffer[start:after]))
+                start = after
+                end = find(b"\n\n", start)
         self._rest = buffer[start:]
         self._searched = max(0, len(self._rest) - _LONGEST_END + 1)  # an end may have come in part
         return events
 
 
 def _parse(raw: bytes) -> Event:
-    # The whole of what vLLM and OpenAI send: a single data line.
-    if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
-        return Event(raw, raw[6:-2])
     lines = [line[5:].removeprefix(b" ") for line in _END_OF_LINE.split(raw) if line.startswith(b"data:")]
     return Event(raw, b"\n".join(lines))
 

@@ -33,7 +33,7 @@ async def read_json(receive: Receive, max_bytes: int) -> dict[str, Any]:
     if size > max_bytes:
         raise RequestTooLarge(f"The body is larger than {max_bytes} bytes. Send a shorter conversation.")
     try:
-        body = from_json(b"".join(parts), allow_inf_nan=False)
+        body = from_json(b"".join(parts), allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
         raise InvalidJson(f"The body is not valid JSON: {error}.") from error
     if not isinstance(body, dict):

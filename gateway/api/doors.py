@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.body import read_json
+from gateway.api.client_end import client_end
 from gateway.api.presence import Presence
 from gateway.api.request_id import assign_request_id
 from gateway.api.responses import Encoder, send_error, send_stream, send_whole
@@ -84,14 +85,15 @@ class Doors:
 class _Visit:
     """One request at a door."""
 
-    __slots__ = ("_door", "_presence", "_question", "_receive", "_scope", "_send", "_started", "request_id")
+    __slots__ = ("_door", "_end", "_presence", "_question", "_receive", "_scope", "_send", "_started", "request_id")
 
     def __init__(self, door: Door, scope: Scope, receive: Receive, send: Send) -> None:
         self._door = door
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._presence = Presence(receive, scope["state"]["tasks"])
+        self._end = client_end(scope)
+        self._presence = Presence(self._end)
         self._question: Question | None = None
         self._started = False
         self.request_id = assign_request_id(scope)
@@ -122,7 +124,8 @@ class _Visit:
             return
         assert self._question is not None  # noqa: S101  # there is no answer before a question
         answer.relay.on_overdue = self._presence.expire
-        await send_stream(self._send, answer, self._door.encoder(self._question, self.request_id), self.request_id)
+        encoder = self._door.encoder(self._question, self.request_id)
+        await send_stream(self._send, self._end, answer, encoder, self.request_id)
 
     def _call(self) -> Call:
         given: dict[bytes, bytes] = dict(self._scope["headers"])
@@ -138,7 +141,6 @@ class _Visit:
 
     async def _read(self) -> Question:
         body = await read_json(self._receive, self._door.max_body_bytes)
-        self._presence.watch()
         self._question = self._door.question(body)
         return self._question
 

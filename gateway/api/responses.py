@@ -9,6 +9,7 @@ from typing import Protocol
 from starlette.responses import Response
 from starlette.types import Send
 
+from gateway.api.client_end import ClientEnd
 from gateway.chat import Streamed, Whole
 from gateway.errors import GatewayError
 from gateway.ports import Chunk
@@ -38,9 +39,10 @@ async def send_whole(send: Send, answer: Whole, request_id: str) -> None:
     await send({"type": "http.response.body", "body": answer.raw})
 
 
-async def send_stream(send: Send, answer: Streamed, encoder: Encoder, request_id: str) -> None:
+async def send_stream(send: Send, end: ClientEnd, answer: Streamed, encoder: Encoder, request_id: str) -> None:
     """An answer as it comes. Closes its relay."""
     relay = answer.relay
+    sink = _Sink(end, encoder)
     try:
         content_type = (b"content-type", encoder.content_type.encode())
         await _start(send, 200, [content_type, *_STREAM_HEADERS, *_told(answer, request_id)])
@@ -52,6 +54,7 @@ async def send_stream(send: Send, answer: Streamed, encoder: Encoder, request_id
                     return
                 if data:
                     await send({"type": "http.response.body", "body": data, "more_body": True})
+                relay.sink = sink  # from now on what comes while the client keeps up goes to it without this task
             last: bytes | None = encoder.end()
         except GatewayError as error:
             last = encoder.fail(error)
@@ -60,6 +63,24 @@ async def send_stream(send: Send, answer: Streamed, encoder: Encoder, request_id
         # else: to return without the body's end makes the server tear the connection, which is the message
     finally:
         relay.close()
+
+
+class _Sink:
+    """Satisfies `gateway.relay.Sink`."""
+
+    __slots__ = ("_encoder", "_end")
+
+    def __init__(self, end: ClientEnd, encoder: Encoder) -> None:
+        self._end = end
+        self._encoder = encoder
+
+    @property
+    def open(self) -> bool:
+        return self._end.writable
+
+    def tell(self, chunks: Sequence[Chunk]) -> None:
+        if data := self._encoder.encode(chunks):
+            self._end.write(data)
 
 
 async def send_error(send: Send, error: GatewayError, request_id: str) -> None:

@@ -54,43 +54,31 @@ _NOTHING = _Delta()
 
 def chunk(event: sse.Event) -> Chunk:
     """What an event says. Raises AttemptFailed for an error in-band, an unasked ending, and what is no chunk."""
-    if not event.data:
-        return Chunk(event.raw)
-    body = _decode(_EVENT, event.data)
+    raw, data = event
+    if not data:
+        return Chunk(raw)
+    try:
+        body = _EVENT.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _no_json(error) from error
     if body.error:
         raise failures.in_band(body.error)
     choices = body.choices
     if choices is None:
         raise faulty("no list of choices")
-    if len(choices) == 1 and choices[0].index == 0:
-        return _of_one(event.raw, body, choices[0])
-    return _of_several(event.raw, body, choices)
-
-
-def _of_one(raw: bytes, body: _Event, choice: _Choice) -> Chunk:
+    if len(choices) != 1 or choices[0].index != 0:
+        return _of_several(raw, body, choices)
+    choice = choices[0]
     delta = choice.delta or _NOTHING
     text = delta.content or ""
     tools = bool(delta.tool_calls or delta.reasoning or delta.reasoning_content)
-    reason = choice.finish_reason
+    ids, prompt_ids, reason = choice.token_ids or (), body.prompt_token_ids, choice.finish_reason
     if reason is None:
-        return Chunk(
-            raw,
-            ONLY_FIRST,
-            tools or text != "",
-            text,
-            choice.token_ids or (),
-            body.prompt_token_ids,
-            tools,
-            (),
-            body.usage,
-        )
+        return Chunk(raw, ONLY_FIRST, tools or text != "", text, ids, prompt_ids, tools, (), body.usage)
     if reason in UNASKED_ENDINGS:
         raise stopped(reason)
-    finished = ((0, reason),)
     # An answer that ends at once, with nothing said, is an answer: hence content.
-    return Chunk(
-        raw, ONLY_FIRST, True, text, choice.token_ids or (), body.prompt_token_ids, tools, finished, body.usage
-    )
+    return Chunk(raw, ONLY_FIRST, True, text, ids, prompt_ids, tools, ((0, reason),), body.usage)
 
 
 def _of_several(raw: bytes, body: _Event, choices: list[_Choice]) -> Chunk:
@@ -113,7 +101,10 @@ def _of_several(raw: bytes, body: _Event, choices: list[_Choice]) -> Chunk:
 
 def answer(raw: bytes) -> Answer:
     """A whole answer. Raises AttemptFailed."""
-    body = _decode(_ANSWER, raw)
+    try:
+        body = _ANSWER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _no_json(error) from error
     if not body.choices:
         raise faulty("an answer without choices")
     for choice in body.choices:
@@ -122,13 +113,10 @@ def answer(raw: bytes) -> Answer:
     return Answer(raw, body.choices[0].finish_reason, body.usage or {})
 
 
-def _decode(decoder: "msgspec.json.Decoder[Any]", data: bytes) -> Any:
-    try:
-        return decoder.decode(data)
-    except msgspec.ValidationError as error:
-        raise faulty(f"not a chat completion: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise faulty("not JSON") from error
+def _no_json(error: Exception) -> AttemptFailed:
+    if isinstance(error, msgspec.ValidationError):
+        return faulty(f"not a chat completion: {error}")
+    return faulty("not JSON")
 
 
 def faulty(detail: str) -> AttemptFailed:

@@ -1,4 +1,4 @@
-"""A lean HTTP/1.1 client for one kind of request: a POST whose whole body is at hand and whose answer is a stream.
+"""A lean HTTP/1.1 client for one kind of request: its whole body is at hand, and its answer is a stream.
 
 It stands between the upstream's dialect and the socket, because what a request and a chunk cost here is most of what
 they cost the gateway. Keeps connections alive, at most so many to an origin, and gives waiting requests their turn in
@@ -10,9 +10,9 @@ import asyncio
 import re
 import ssl
 from collections import deque
-from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from gateway.ports import Headers
 from gateway.upstreams.connection import Connection
 from gateway.upstreams.response import ConnectFailed, Disconnected, ProtocolBroken, Response
 
@@ -46,7 +46,7 @@ class Origin:
         self._keepalive_s = keepalive_s
         self._loop = asyncio.get_running_loop()
 
-    def request(self, path: str, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
+    def request(self, method: str, path: str, headers: Headers, body: bytes) -> bytes:
         """A whole request. Raises ValueError for what cannot be sent, or must not: it would end the header early."""
         prefix, head = self._head
         if _NOT_IN_A_TARGET.search(path):
@@ -58,7 +58,9 @@ class Origin:
             if _NOT_IN_A_VALUE.search(value):
                 raise ValueError(f"a line break in the value of {name}")
             lines.append(f"{name}: {value}\r\n")
-        text = f"POST {prefix}{path}{head}{''.join(lines)}content-length: {len(body)}\r\n\r\n"
+        if body or method == "POST":  # RFC 9110, 8.6: else a length means that a body was meant
+            lines.append(f"content-length: {len(body)}\r\n")
+        text = f"{method} {prefix}{path}{head}{''.join(lines)}\r\n"
         return text.encode("latin-1") + body
 
     def checkout(self) -> Connection | None:
@@ -88,7 +90,7 @@ class Origin:
 
 
 class Client:
-    """Posts to any number of origins. Belongs to the event loop in which it is used.
+    """Asks any number of origins. Belongs to the event loop in which it is used.
 
     `connect_timeout_s` is for TCP and TLS together. Whoever has sent a request holds one of an origin's
     `max_connections_per_origin` slots until the response is closed. A connection that has been idle for `keepalive_s`
@@ -103,16 +105,23 @@ class Client:
         self._tls: ssl.SSLContext | None = None
         self._closed = False
 
-    async def post(self, base_url: str, path: str, headers: Sequence[tuple[str, str]], body: bytes) -> Response:
+    async def get(self, base_url: str, path: str, headers: Headers) -> Response:
+        """As `post`, without a body."""
+        return await self._request("GET", base_url, path, headers, b"")
+
+    async def post(self, base_url: str, path: str, headers: Headers, body: bytes) -> Response:
         """Returns when the response's head is complete; the caller closes the response. There is no time limit to it.
 
         Raises ConnectFailed (also once the client is closed), Disconnected, ProtocolBroken; ValueError for a URL or
         headers that cannot be sent. When cancelled it cuts the connection, and nothing is left behind.
         """
+        return await self._request("POST", base_url, path, headers, body)
+
+    async def _request(self, method: str, base_url: str, path: str, headers: Headers, body: bytes) -> Response:
         origin = self._origins.get(base_url)
         if origin is None:
             origin = self._origins[base_url] = Origin(base_url, self._limit, self._keepalive_s)
-        request = origin.request(path, headers, body)
+        request = origin.request(method, path, headers, body)
         await origin.slots.acquire()
         try:
             return await self._exchange(origin, request)

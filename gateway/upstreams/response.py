@@ -1,12 +1,13 @@
 """An HTTP/1.1 response that is coming in: from the bytes of a connection to a body that somebody reads.
 
 On the request's path it stands right above the socket: bytes go through the parser into a buffer, and wake the one who
-reads. A chunk costs no task, no timer and, while something is buffered, no future. Promises: what came before a
+reads. A chunk costs no task, no timer and, while something is buffered or `on_data` is set, no future. Promises: what came before a
 failure is delivered before it is raised, a slow reader slows the peer, and whoever closes a response that has not
 ended cuts the connection at once. Framing follows RFC 9112, sections 6 and 7.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -76,12 +77,16 @@ class Response:
         "_waiter",
         "buffered",
         "ended",
+        "on_data",
         "status",
     )
 
     def __init__(self, carrier: Carrier, loop: asyncio.AbstractEventLoop, *, reused: bool) -> None:
         self.status = 0
         self.ended = False
+        self.on_data: Callable[[bytes], bool] | None = None
+        """Given the bytes that somebody waits for, in place of waking him. Says whether he may sleep on: so a reader of
+        many small pieces spares itself the turn of its task for each."""
         self._carrier: Carrier | None = carrier
         self._loop = loop
         self._reused = reused
@@ -107,15 +112,37 @@ class Response:
         Raises Disconnected when the body is cut or the response is closed, ProtocolBroken, or what `interrupt` was
         given. After a cancellation only `close` is left.
         """
-        while self._interruption is None:
-            if self._pieces:
-                return self._take()
-            if self.ended:
-                return b""
-            if self._failure is not None:
-                raise self._failure
-            await self._news()
-        raise self._interruption
+        while (data := self.take()) is None:
+            await self.news()
+        return data
+
+    async def read_all(self, limit: int) -> bytes:
+        """The rest of the body, or its first bytes past `limit`. Raises as `read` does."""
+        parts: list[bytes] = []
+        size = 0
+        while size <= limit and (data := await self.read()):
+            parts.append(data)
+            size += len(data)
+        return b"".join(parts)
+
+    def take(self) -> bytes | None:
+        """As `read`, without waiting; None if nothing has come."""
+        if self._interruption is not None:
+            raise self._interruption
+        if self._pieces:
+            return self._take()
+        if self.ended:
+            return b""
+        if self._failure is not None:
+            raise self._failure
+        return None
+
+    def news(self) -> "asyncio.Future[None]":
+        """Is done when `take` has something to say that it had not before, or `on_data` has."""
+        if self._waiter is not None and not self._waiter.done():
+            raise RuntimeError("a response has one reader at a time")
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     def interrupt(self, error: BaseException) -> None:
         """The read that is waiting, or else the next one, raises `error`; so do all later ones. The first call wins."""
@@ -131,6 +158,7 @@ class Response:
         del self._parser  # it holds our methods: without this every response would wait for the garbage collector
         self._pieces.clear()
         self.buffered = 0
+        self.on_data = None
         self.interrupt(self._disconnected("closed on this side"))
         if self._paused:
             carrier.resume_reading()
@@ -141,7 +169,7 @@ class Response:
         while not self.status:
             if self._failure is not None:
                 raise self._failure
-            await self._news()
+            await self.news()
 
     def feed(self, data: bytes) -> None:
         """Bytes have come."""
@@ -217,14 +245,13 @@ class Response:
             self._carrier.resume_reading()
         return data
 
-    def _news(self) -> asyncio.Future[None]:
-        if self._waiter is not None and not self._waiter.done():
-            raise RuntimeError("a response has one reader at a time")
-        self._waiter = self._loop.create_future()
-        return self._waiter
-
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._waiter is None or self._waiter.done():
+            return
+        if self.on_data is not None and self._pieces and self._interruption is None and self.on_data(self._take()):
+            if self._interruption is None and self._failure is None and not self.ended:
+                return
+        if not self._waiter.done():
             self._waiter.set_result(None)
 
     def _break(self, detail: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.errors import InvalidRequest, UpstreamUnavailable
-from gateway.ports import Answer, AttemptFailed, Chunk, Fault
+from gateway.ports import Answer, AttemptFailed, Chunk, Fault, PassOn
 from gateway.settings import OnPrem
 from gateway.upstreams import events, failures
 from gateway.upstreams.http1 import Client, ConnectFailed, Disconnected, ProtocolBroken, Response
@@ -60,7 +60,7 @@ class VllmUpstream:
         whole = {name: value for name, value in body.items() if name != "stream_options"}
         response = await self._post(base_url, {**whole, "stream": False}, request_id)
         try:
-            raw = await _read(response, self._settings.max_response_bytes)
+            raw = await response.read_all(self._settings.max_response_bytes)
         except (Disconnected, ProtocolBroken) as error:
             raise failures.from_exception(error) from error
         finally:
@@ -81,7 +81,7 @@ class VllmUpstream:
             if response.status == 200:
                 return response
             try:
-                explanation = await _read(response, MAX_ERROR_BYTES)
+                explanation = await response.read_all(MAX_ERROR_BYTES)
             finally:
                 response.close()
         except (ConnectFailed, Disconnected, ProtocolBroken) as error:
@@ -93,19 +93,25 @@ class VllmUpstream:
 class VllmStream:
     """Satisfies `gateway.ports.UpstreamStream`."""
 
-    __slots__ = ("_decoder", "_done", "_failure", "_response")
+    __slots__ = ("_decoder", "_done", "_failure", "_left", "_pass_on", "_response")
 
     def __init__(self, response: Response) -> None:
         self._response = response
         self._decoder = sse.Decoder()
         self._done = False
         self._failure: AttemptFailed | None = None
+        self._pass_on: PassOn | None = None
+        self._left: list[Chunk] | None = None  # by `pass_on`, for the reader
 
-    async def read(self) -> list[Chunk] | None:
+    async def read(self, pass_on: PassOn | None = None) -> list[Chunk] | None:
         """See the protocol. What came before a failure is delivered before the failure is raised."""
         while self._failure is None and not self._done:
             try:
-                data = await self._response.read()
+                data = self._response.take()
+                if data is None:
+                    if (left := await self._wait(pass_on)) is not None:
+                        return left
+                    continue
             except (Disconnected, ProtocolBroken) as error:
                 raise failures.from_exception(error) from error
             if not data:
@@ -117,6 +123,30 @@ class VllmStream:
             raise self._failure
         await self._keep_connection()
         return None
+
+    async def _wait(self, pass_on: PassOn | None) -> list[Chunk] | None:
+        """For news; what `pass_on` has left of the chunks that came meanwhile, if it was asked and wants no more."""
+        if pass_on is None:
+            await self._response.news()
+            return None
+        self._pass_on, self._response.on_data = pass_on, self._came
+        try:
+            await self._response.news()
+        finally:
+            self._pass_on = self._response.on_data = None
+        left, self._left = self._left, None
+        return left
+
+    def _came(self, data: bytes) -> bool:
+        """Bytes have come while `read` waits: whether it may wait on."""
+        assert self._pass_on is not None  # noqa: S101  # set together with the callback
+        try:
+            if not (chunks := self._decode(data)):
+                return self._failure is None and not self._done
+            self._left = chunks if self._failure is not None or self._done else self._pass_on(chunks)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the reader is told, and not the event loop
+            self._response.interrupt(error)
+        return self._left is None
 
     @property
     def over(self) -> bool:
@@ -154,13 +184,3 @@ class VllmStream:
                     pass
         except (TimeoutError, Disconnected, ProtocolBroken, AttemptFailed):  # the answer is whole, whatever comes
             self._response.close()
-
-
-async def _read(response: Response, limit: int) -> bytes:
-    """The body, or its first bytes past `limit`."""
-    parts: list[bytes] = []
-    size = 0
-    while size <= limit and (data := await response.read()):
-        parts.append(data)
-        size += len(data)
-    return b"".join(parts)

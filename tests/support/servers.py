@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.http_protocol import OneWriteProtocol
+from gateway.http_protocol import ScoutProtocol
 
 
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """Yields the base URL. The lifespan runs; leaving stops the server and waits for it."""
     config = uvicorn.Config(
-        app, http=OneWriteProtocol, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1
+        app, http=ScoutProtocol, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     # The protocol is named, since asyncio turns Nagle's algorithm off only on sockets that say they are TCP's.

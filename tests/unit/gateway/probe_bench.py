@@ -4,19 +4,20 @@ import asyncio
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from typing import Any
-
-import httpx
 
 from gateway import health
 from gateway.health import Finding, State
 from gateway.link import Link
 from gateway.logs import make_log
+from gateway.ports import Headers, Reply
 from gateway.probes import Prober
 from gateway.settings import Health
+from gateway.upstreams.http1 import Client
+from gateway.upstreams.questions import Questions
 from tests.support.upstream import MODEL
 
 KEY = "sk-test-onprem-0123456789"
@@ -81,11 +82,23 @@ async def bench(
     url: str,
     settings: Health = SETTINGS,
     link: Link | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
+    answers: Callable[[str], Awaitable[Reply]] | None = None,
 ) -> AsyncIterator[Bench]:
+    """`answers` by path, in place of a replica that listens at `url`."""
     output, pool = io.StringIO(), OneReplica(url, settings)
-    async with httpx.AsyncClient(trust_env=False, transport=transport) as client:
-        yield Bench(pool, Prober(client, KEY, MODEL, settings, pool, make_log(output), link), output)
+    with closing(Client(connect_timeout_s=1, max_connections_per_origin=10)) as client:
+        asker = Questions(client) if answers is None else ScriptedAsker(answers)
+        yield Bench(pool, Prober(asker, KEY, MODEL, settings, pool, make_log(output), link), output)
+
+
+@dataclass
+class ScriptedAsker:
+    """Satisfies `gateway.ports.Asker`, without a connection."""
+
+    answers: Callable[[str], Awaitable[Reply]]
+
+    async def ask(self, base_url: str, path: str, headers: Headers, body: bytes | None = None) -> Reply:
+        return await self.answers(path)
 
 
 @asynccontextmanager

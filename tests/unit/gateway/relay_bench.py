@@ -16,7 +16,7 @@ from gateway.budget import RetryBudget
 from gateway.errors import GatewayError, UpstreamUnavailable
 from gateway.narrator import Narrator
 from gateway.pool import Pool
-from gateway.ports import AttemptFailed, Chunk, Fault
+from gateway.ports import AttemptFailed, Chunk, Fault, PassOn
 from gateway.relay import Relay
 from gateway.work import Work
 from tests.unit.gateway.accounts import Accounts
@@ -67,9 +67,9 @@ class DrippingStream(ScriptedStream):
         super().__init__(*reads)
         self._clock, self._seconds = clock, seconds
 
-    async def read(self) -> list[Chunk] | None:
+    async def read(self, pass_on: PassOn | None = None) -> list[Chunk] | None:
         self._clock.advance(self._seconds)
-        return await super().read()
+        return await super().read(pass_on)
 
 
 @dataclass

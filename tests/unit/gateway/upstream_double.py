@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.ports import ONLY_FIRST, Answer, AttemptFailed, Chunk, Fault
+from gateway.ports import ONLY_FIRST, Answer, AttemptFailed, Chunk, Fault, PassOn
 from shared import sse
 
 
@@ -45,7 +45,7 @@ class ScriptedStream:
         """Reads that nobody asked for."""
         return len(self._reads)
 
-    async def read(self) -> list[Chunk] | None:
+    async def read(self, pass_on: PassOn | None = None) -> list[Chunk] | None:
         assert not self.closed, "a closed stream was read"
         if self._interruption is None and (read := self._reads.popleft()) is STALL:
             self.stalled.set()
@@ -68,6 +68,17 @@ class ScriptedStream:
 
     def close(self) -> None:
         self.closed = True
+
+
+class FlowingStream(ScriptedStream):
+    """One whose batches come while somebody waits for them: those before the last are passed on to who wants them."""
+
+    async def read(self, pass_on: PassOn | None = None) -> list[Chunk] | None:
+        while pass_on is not None and self.left > 1 and isinstance(batch := self._reads[0], list):
+            self._reads.popleft()
+            if (left := pass_on(batch)) is not None:
+                return left
+        return await super().read()
 
 
 @dataclass

@@ -1,17 +1,19 @@
 """How an answer leaves: which writes it takes, and that its relay is closed however the sending ends."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from starlette.types import Message
 
+from gateway.api.client_end import ClientEnd
 from gateway.api.responses import send_stream
 from gateway.chat import Streamed
 from gateway.wire.openai import OpenAiEncoder
 from tests.unit.gateway.accounts import Accounts
 from tests.unit.gateway.chunks import finish, text, usage
 from tests.unit.gateway.relay_bench import FIRST, Bench, SeenClock, Start, benches
-from tests.unit.gateway.upstream_double import ScriptedStream
+from tests.unit.gateway.upstream_double import FlowingStream, ScriptedStream
 
 pytestmark = pytest.mark.anyio
 
@@ -32,14 +34,32 @@ async def start(accounts: Accounts) -> AsyncIterator[Start]:
         yield start
 
 
-async def sent(bench: Bench) -> list[Message]:
+class Flow:
+    """uvicorn's, as far as it is looked at."""
+
+    write_paused = True
+
+
+class Wire(asyncio.Transport):
+    """What was written past the server's own `send`, among the messages that went through it."""
+
+    def __init__(self, messages: list[Message]) -> None:
+        super().__init__()
+        self._messages = messages
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._messages.append({"type": "written", "body": bytes(data), "more_body": True})
+
+
+async def sent(bench: Bench, flow: Flow | None = None) -> list[Message]:
     messages: list[Message] = []
 
     async def send(message: Message) -> None:
         messages.append(message)
 
     encoder = OpenAiEncoder("req_1", wants_usage=True)
-    await send_stream(send, Streamed(bench.relay, bench.relay.replica), encoder, "req_1")
+    end = ClientEnd(Wire(messages), flow or Flow())
+    await send_stream(send, end, Streamed(bench.relay, bench.relay.replica), encoder, "req_1")
     return messages
 
 
@@ -80,5 +100,31 @@ async def test_a_client_that_cannot_be_sent_to_leaves_nothing_open(start: Start)
             raise OSError
 
     with pytest.raises(OSError):
-        await send_stream(send, Streamed(bench.relay, "replica-0"), OpenAiEncoder("r", wants_usage=False), "r")
+        streamed = Streamed(bench.relay, "replica-0")
+        await send_stream(send, ClientEnd(Wire([]), Flow()), streamed, OpenAiEncoder("r", wants_usage=False), "r")
     assert not bench.holds
+
+
+async def test_what_comes_while_the_client_keeps_up_is_written_at_once(start: Start) -> None:
+    flow = Flow()
+    flow.write_paused = False
+    bench = await start(FlowingStream(list(FIRST), [text("lo", 11)], [text("!", 12)], [finish(), usage(3, 3)], None))
+    messages = (await sent(bench, flow))[1:]
+    assert [message["type"] for message in messages] == [
+        "http.response.body",
+        "written",
+        "written",
+        "written",
+        "http.response.body",
+    ]
+    for message in messages[1:4]:
+        length, _, data = message["body"].partition(b"\r\n")
+        assert data.endswith(b"\r\n") and int(length, 16) == len(data) - 2
+    assert b'"content":"lo"' in messages[1]["body"]
+    assert messages[-1]["body"] == DONE
+    assert [bench.accounts.line[name] for name in ("outcome", "completion_tokens")] == ["ok", 3]
+
+
+async def test_what_comes_while_the_client_is_behind_is_sent_and_waited_for(start: Start) -> None:
+    bench = await start(FlowingStream(list(FIRST), [text("lo", 11)], [text("!", 12)], [finish(), usage(3, 3)], None))
+    assert {message["type"] for message in (await sent(bench, Flow()))[1:]} == {"http.response.body"}

@@ -46,8 +46,8 @@ class Peer:
         """One request, head and body."""
         async with asyncio.timeout(10):
             head = await self._reader.readuntil(b"\r\n\r\n")
-            length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
-            return head + await self._reader.readexactly(length)
+            _, _, length = head.partition(b"content-length: ")
+            return head + await self._reader.readexactly(int(length.split(b"\r\n")[0] or b"0"))
 
     def send(self, data: bytes) -> None:
         self.writer.write(data)

@@ -85,8 +85,16 @@ async def test_a_request_is_sent_as_it_was_given(client: Client, server: Server)
     ],
 )
 async def test_the_host_is_named_as_the_url_names_it(url: str, line: str, host: str) -> None:
-    request = Origin(url, 1, 15.0).request("/p", [], b"")
+    request = Origin(url, 1, 15.0).request("POST", "/p", [], b"")
     assert request == f"{line}\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n".encode()
+
+
+async def test_a_get_has_no_body_and_says_nothing_of_one(client: Client, server: Server) -> None:
+    getting = asyncio.create_task(client.get(server.url, "/health", [("a", "b")]))
+    peer = await server.accept()
+    assert await peer.request() == b"GET /health HTTP/1.1\r\nhost: %b\r\na: b\r\n\r\n" % server.url[7:].encode()
+    peer.send(WHOLE)
+    assert await rest(await getting) == b"ok"
 
 
 @pytest.mark.parametrize(

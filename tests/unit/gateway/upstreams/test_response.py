@@ -146,6 +146,58 @@ async def test_a_read_waits_for_the_next_chunk(client: Client, server: Server) -
     assert response.ended
 
 
+async def test_bytes_that_somebody_waits_for_go_to_the_callback_until_it_has_him_woken(
+    client: Client, server: Server
+) -> None:
+    response, peer = await server.ask(client, STREAM)
+    came: list[bytes] = []
+
+    def on_data(data: bytes) -> bool:
+        came.append(data)
+        return data != b"stop"
+
+    response.on_data = on_data
+    news = response.news()
+    for piece in (b"one", b"two"):
+        peer.send(chunk(piece))
+        await until(lambda piece=piece: piece in came)  # type: ignore[misc]  # bound now
+        assert not news.done()
+    peer.send(chunk(b"stop"))
+    await news
+    assert came == [b"one", b"two", b"stop"]
+    assert response.take() is None
+    peer.send(chunk(b"three"))
+    await until(lambda: response.buffered)
+    assert response.take() == b"three"  # nobody waited
+    response.close()
+
+
+@pytest.mark.parametrize("ending", [END, b"no chunk\r\n", None])
+async def test_the_end_wakes_who_waits_after_the_callback_has_had_what_came_before(
+    client: Client, server: Server, ending: bytes | None
+) -> None:
+    response, peer = await server.ask(client, STREAM)
+    came: list[bytes] = []
+
+    def on_data(data: bytes) -> bool:
+        came.append(data)
+        return True
+
+    response.on_data = on_data
+    news = response.news()
+    peer.send(chunk(b"last") + (ending or b""))
+    if ending is None:
+        peer.close()
+    await news
+    assert came == [b"last"]
+    if ending == END:
+        assert response.take() == b""
+    else:
+        with pytest.raises(Disconnected if ending is None else ProtocolBroken):
+            response.take()
+    response.close()
+
+
 async def test_two_readers_are_one_too_many(client: Client, server: Server) -> None:
     response, peer = await server.ask(client, STREAM)
     reading = asyncio.create_task(response.read())

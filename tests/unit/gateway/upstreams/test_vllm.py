@@ -257,3 +257,83 @@ async def test_the_client_for_all_replicas_takes_its_bounds_from_the_settings(se
     waiting.cancel()
     stream.close()
     client.close()
+
+
+# ---- what comes while somebody waits
+
+
+class Taker:
+    """A `pass_on` that takes what it is given, but for what has this text."""
+
+    def __init__(self, leaves: str = "") -> None:
+        self.took: list[str] = []
+        self._leaves = leaves
+
+    def __call__(self, chunks: list[Chunk]) -> list[Chunk] | None:
+        if self._leaves and chunks[0].text == self._leaves:
+            return chunks
+        self.took += [chunk.text for chunk in chunks]
+        return None
+
+    async def until(self, *texts: str) -> None:
+        while self.took != list(texts):  # noqa: ASYNC110  # it is called, and says nothing
+            await asyncio.sleep(0)
+
+
+async def test_chunks_are_passed_on_while_the_reader_sleeps(server: Server, upstream: VllmUpstream) -> None:
+    stream, peer = await streaming(server, upstream)
+    taker = Taker()
+    reading = asyncio.create_task(stream.read(taker))
+    await settle()
+    for number, piece in enumerate(("one", "two", "three")):
+        peer.send(chunk(text(piece, number).raw))
+        await taker.until(*("one", "two", "three")[: number + 1])
+    assert not reading.done()
+    last = finish()
+    peer.send(chunk(last.raw + DONE))
+    assert [one.raw for one in await reading or ()] == [last.raw]  # what comes with the end is for the reader
+    assert await stream.read(taker) is None
+    assert taker.took == ["one", "two", "three"]
+
+
+async def test_what_is_not_wanted_is_returned(server: Server, upstream: VllmUpstream) -> None:
+    stream, peer = await streaming(server, upstream)
+    reading = asyncio.create_task(stream.read(Taker(leaves="two")))
+    await settle()
+    peer.send(chunk(text("one", 1).raw))
+    await settle()
+    peer.send(chunk(text("two", 2).raw + text("three", 3).raw))
+    assert [one.text for one in await reading or ()] == ["two", "three"]
+
+
+async def test_what_was_there_before_is_returned_and_not_passed_on(server: Server, upstream: VllmUpstream) -> None:
+    stream, _ = await streaming(server, upstream, chunk(text("one", 1).raw))
+    await settle()
+    taker = Taker()
+    assert [one.text for one in await stream.read(taker) or ()] == ["one"]
+    assert taker.took == []
+
+
+async def test_a_failure_is_raised_after_what_was_passed_on(server: Server, upstream: VllmUpstream) -> None:
+    stream, peer = await streaming(server, upstream)
+    taker = Taker()
+    reading = asyncio.create_task(stream.read(taker))
+    await settle()
+    peer.send(chunk(text("one", 1).raw))
+    await taker.until("one")
+    peer.send(chunk(text("two", 2).raw + b"data: no JSON\n\n"))
+    assert [one.text for one in await reading or ()] == ["two"]  # what comes with a failure is for the reader
+    assert (await failure(stream.read(taker))).fault is Fault.SUSPECT
+
+
+async def test_a_fault_in_passing_on_is_the_readers(server: Server, upstream: VllmUpstream) -> None:
+    def broken(chunks: list[Chunk]) -> list[Chunk] | None:
+        raise LookupError("unforeseen")
+
+    stream, peer = await streaming(server, upstream)
+    reading = asyncio.create_task(stream.read(broken))
+    await settle()
+    peer.send(chunk(text("one", 1).raw))
+    with pytest.raises(LookupError):
+        await reading
+    stream.close()
