@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with what it keeps to itself and the hot doors need: who has left, and a way to write at once.
+"""uvicorn's HTTP protocol, with what it keeps to itself and the hot doors need: who has left, and how to write at once.
 
 It leaves the framing of heads and endings, keep-alive and pipelining to uvicorn. Three things are its own: the head of
 an answer is written together with the first of its body, since a write is a system call; a client that leaves is told

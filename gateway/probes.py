@@ -191,14 +191,14 @@ class Prober(Generic[R]):
 
     async def _ask(self, replica: R, path: str, body: dict[str, Any] | None = None) -> Reply | Finding:
         """The whole answer; where there is none, the finding that says so."""
-        timeout_s, sent = self._settings.timeout_s, [self._key]
+        timeout_s, sent, content = self._settings.timeout_s, [self._key], None
         if body is not None:
-            timeout_s = self._settings.canary_timeout_s
+            timeout_s, content = self._settings.canary_timeout_s, msgspec.json.encode(body)
             name = f"canary-{secrets.token_hex(6)}"
             sent += [("content-type", "application/json"), (headers.REQUEST_ID, name)]
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._asker.ask(replica.url, path, sent, None if body is None else msgspec.json.encode(body))
+                return await self._asker.ask(replica.url, path, sent, content)
         except NoReply as none:
             if not none.reached:
                 return Finding(Fault.UNREACHABLE, f"no connection ({none})", reached=False)

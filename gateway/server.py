@@ -14,6 +14,9 @@ from gateway.logs import Log, ServerLog
 from gateway.settings import Settings
 
 KEEP_ALIVE_S = 75  # longer than the 60 s for which proxies and load balancers keep idle connections
+GARBAGE = 10_000
+"""Objects that may be made and not be gone before Python looks for cycles among them, 700 by its own default. An answer
+leaves none, only failures do (an exception holds the frame that holds it), and looking stops everybody's stream."""
 LAST_WORDS_S = 5  # for the errors of streams that were ended to reach their clients
 
 
@@ -75,5 +78,5 @@ def serve(app: ASGIApp, settings: Settings, log: Log, ending: Ending) -> None:
     # What is loaded by now stays. Without this each full collection walks it all, in the middle of somebody's stream.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 50, 100)  # a request leaves few cycles, and looking for them costs a tenth of its time
+    gc.set_threshold(GARBAGE, 10, 10)
     Server(config, settings, ending).run()

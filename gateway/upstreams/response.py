@@ -1,9 +1,9 @@
 """An HTTP/1.1 response that is coming in: from the bytes of a connection to a body that somebody reads.
 
 On the request's path it stands right above the socket: bytes go through the parser into a buffer, and wake the one who
-reads. A chunk costs no task, no timer and, while something is buffered or `on_data` is set, no future. Promises: what came before a
-failure is delivered before it is raised, a slow reader slows the peer, and whoever closes a response that has not
-ended cuts the connection at once. Framing follows RFC 9112, sections 6 and 7.
+reads. A chunk costs no task, no timer and, while something is buffered or `on_data` is set, no future. Promises: what
+came before a failure is delivered before it is raised, a slow reader slows the peer, and whoever closes a response that
+has not ended cuts the connection at once. Framing follows RFC 9112, sections 6 and 7.
 """
 
 import asyncio

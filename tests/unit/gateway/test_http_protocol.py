@@ -1,4 +1,4 @@
-"""The head of an answer goes out with the first of its body, in order; and who leaves is told to each of its requests."""
+"""The head of an answer goes out with the first of its body, in order; and a request is told when its client leaves."""
 
 import asyncio
 from types import SimpleNamespace
