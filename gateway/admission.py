@@ -20,6 +20,10 @@ LOOK_AGAIN_S = 0.05
 """While somebody waits: a replica that grows back, or stops being overloaded, does so by the clock and tells nobody."""
 
 
+SHORTEST_LOOK_S = 0.005
+"""A timer may fire a little early; it must not fire again and again until the time has come."""
+
+
 class NobodyServes(UpstreamUnavailable):
     """No replica that the request has not been to takes requests."""
 
@@ -111,8 +115,10 @@ class Admission:
             if (lease := self._try(work)) is not None:
                 self.line.leave(ticket)
                 waiter.set_result(lease)
-        if self.line.waiting() and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._look_again)
+        self.close()  # this was a look; the next one is due from now
+        if (gives_up_at := self.line.next_expiry()) is not None:
+            wait_s = min(LOOK_AGAIN_S, max(SHORTEST_LOOK_S, gives_up_at - now))
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._look_again)
 
     def _look_again(self) -> None:
         self._timer = None

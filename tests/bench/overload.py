@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from tests.bench.facts import machine_facts
 from tests.bench.figures import percentile, table
 from tests.bench.open_loop import Answer, Load, Target, evenly_at_random
@@ -92,6 +94,36 @@ async def burst(plan: Plan, target: Target, seed: int) -> list[Answer]:
     return load.answers
 
 
+@contextlib.contextmanager
+def apart(state: Path, wanted: bool) -> Iterator[str]:
+    """Holds the stack's engines to the first core, and us, and the gateway that we start, to the others.
+
+    So neither the clients nor the gateway take time from the engines whose speed is measured. Says what was done.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    if not wanted or len(cores) < 2:
+        yield "engines, gateway and clients share all cores"
+        return
+    services = json.loads((state / "stack.json").read_text())["services"]
+    engines = [service["process"]["pid"] for service in services if service["name"].startswith("replica-")]
+    try:
+        _hold(engines, cores[:1])
+        os.sched_setaffinity(0, cores[1:])
+        yield f"{len(engines)} engines on core {cores[0]}, everything else on {cores[1:]}"
+    finally:
+        _hold(engines, cores)
+        os.sched_setaffinity(0, cores)
+
+
+def _hold(roots: Sequence[int], cores: Sequence[int]) -> None:
+    """All threads of these processes and of what they have forked."""
+    for root in map(psutil.Process, roots):
+        for process in (root, *root.children(recursive=True)):
+            for thread in process.threads():
+                with contextlib.suppress(ProcessLookupError):  # it may have ended meanwhile
+                    os.sched_setaffinity(thread.id, cores)
+
+
 def queue_waits(log: Path) -> tuple[float, ...]:
     """Seconds in the queue of each request that was served, in order of length, as the gateway's log has them."""
     lines = (json.loads(line) for line in log.read_text().splitlines())
@@ -157,6 +189,7 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=3, help="streams at a time that count as no load")
     parser.add_argument("--tokens", type=int, default=64, help="of each answer")
     parser.add_argument("--seconds", type=float, default=40.0, help="of the overload")
+    parser.add_argument("--share-cores", action="store_true", help="do not give the engines a core of their own")
     parser.add_argument("--patience-s", type=float, default=10.0, help="a client without a token leaves after that")
     args = parser.parse_args()
     env = read_env(args.env)
@@ -173,7 +206,8 @@ def main() -> None:
     print("python -m tests.bench.overload", *sys.argv[1:])
     print(", ".join(f"{name} {value}" for name, value in machine_facts(ROOT).items()))
     print(f"{plan}\n")
-    with gateway(args, plan, env) as ours:
+    with apart(args.env.parent, not args.share_cores) as told, gateway(args, plan, env) as ours:
+        print(f"{told}\n")
         asyncio.run(report(plan, ours, Target(env["ONPREM_URL"], env["ONPREM_KEY"], env["SCOUT_MODEL"]), print))
     print(f"\nload average after: {os.getloadavg()[0]:.1f}")
 
