@@ -5,11 +5,12 @@ events is in `gateway.upstreams.events`, the client in `gateway.upstreams.http1`
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.errors import InvalidRequest, UpstreamUnavailable
+import msgspec
+
+from gateway.errors import UpstreamUnavailable
 from gateway.ports import Answer, AttemptFailed, Chunk, Fault, PassOn
 from gateway.settings import OnPrem
 from gateway.upstreams import events, failures
@@ -19,7 +20,6 @@ from shared import headers, sse
 CHAT_COMPLETIONS = "/v1/chat/completions"
 MAX_ERROR_BYTES = 64 * 1024
 KEEPALIVE_S = 15.0  # below nginx's 75 s, so that it is not nginx that closes a connection just as we use it
-_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 END_OF_BODY_S = 0.1  # after [DONE] the body's end comes at once; waiting for it keeps the connection
 
@@ -70,10 +70,7 @@ class VllmUpstream:
         return events.answer(raw)
 
     async def _post(self, base_url: str, body: Mapping[str, Any], request_id: str) -> Response:
-        try:
-            data = _to_json(body).encode()
-        except ValueError as error:
-            raise AttemptFailed(InvalidRequest("A number in the request is too large."), Fault.NONE) from error
+        data = msgspec.json.encode(body)
         try:
             response = await self._client.post(
                 base_url, CHAT_COMPLETIONS, (*self._headers, (headers.REQUEST_ID, request_id)), data

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from gateway.api.body import READ_ON_FACTOR, check, read_json
+from gateway.api.body import MAX_DEPTH, READ_ON_FACTOR, check, read_json
 from gateway.api.chat import ChatMessage
 from gateway.errors import ClientGone, InvalidField, InvalidJson, RequestTooLarge
 from shared.chat import ChatRequest
@@ -57,9 +57,10 @@ async def test_a_body_is_read_however_it_is_cut() -> None:
         pytest.param(b'{"a": -Infinity}', "invalid number at line 1 column 8", id="minus Infinity"),
         pytest.param(b'{"a": "\xff"}', "invalid unicode code point", id="no UTF-8"),
         pytest.param(b'{"a": "\\ud800"}', "hex escape", id="half a character"),
-        pytest.param(b"[" * 500 + b"]" * 500, "recursion limit exceeded", id="deep nesting"),
-        pytest.param(b'{"a":' * 500 + b"1" + b"}" * 500, "recursion limit exceeded", id="deep nesting of objects"),
+        pytest.param(b"[" * 2000 + b"]" * 2000, "recursion limit exceeded", id="deep nesting"),
+        pytest.param(b'{"a":' * 2000 + b"1" + b"}" * 2000, "recursion limit exceeded", id="deep nesting of objects"),
         pytest.param(b'{"a": 1' + b"0" * 5000 + b"}", "number out of range", id="an endless number"),
+        pytest.param(b'{"a": [1e999]}', "Number out of range", id="a number that is too large"),
     ],
 )
 async def test_what_is_no_json_is_refused_with_the_place(body: bytes, why: str) -> None:
@@ -67,6 +68,16 @@ async def test_what_is_no_json_is_refused_with_the_place(body: bytes, why: str) 
         await read(body, max_bytes=100_000)
     assert refused.value.message.startswith("The body is not valid JSON: ")
     assert why in refused.value.message
+
+
+@pytest.mark.parametrize("inner", [b"[%b]", b'{"a":%b}'])
+async def test_a_body_may_be_nested_so_deep_and_no_deeper(inner: bytes) -> None:
+    opens, closes = inner.split(b"%b")
+    deep = b'{"a":' + opens * (MAX_DEPTH - 1) + b"1" + closes * (MAX_DEPTH - 1) + b"}"
+    assert "a" in await read(deep)
+    with pytest.raises(InvalidJson, match="deeper than 100 levels"):
+        await read(b'{"a":' + opens * MAX_DEPTH + b"1" + closes * MAX_DEPTH + b"}")
+    assert len(await read(b'{"a":[%b]}' % b",".join([b"[]"] * 300), max_bytes=5000)) == 1  # wide is not deep
 
 
 @pytest.mark.parametrize("body", [b"[]", b'[{"model": "x"}]', b'"text"', b"5", b"null", b"true"])
