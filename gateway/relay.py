@@ -6,7 +6,6 @@ gives all of it back in `close`, which is synchronous and may be called at any t
 """
 
 import asyncio
-import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Protocol
@@ -23,15 +22,8 @@ from gateway.ledger import OK
 from gateway.narrator import Narrator
 from gateway.pool import Lease, Pool
 from gateway.ports import AttemptFailed, Chunk, Clock, Fault
+from gateway.watch import Watch
 from gateway.work import Opened, Work
-
-LOST_PATIENCE_S = 1.0
-"""A stream that was silent for so long when its replica is found to have failed is broken; one that is not, goes on."""
-
-LAST_WORDS_S = 5.0
-"""For a client to take the error of a stream whose time was up. One that does not take it is left."""
-
-SHORTEST_LOOK_S = 0.02
 
 BROKEN = (
     "The connection to the model broke before the answer was complete. What came so far is not all of it. Ask again."
@@ -88,14 +80,15 @@ class Relay:
         self._closed = False
         self._stopped: GatewayError | None = None
         self._resuming: asyncio.Timeout | None = None
-        self._watch: asyncio.TimerHandle | None = None
         self._told: list[Chunk] = []
-        # Silence is time in which we wait for the replica: a client that is slow to read uses nothing of it up.
-        self._waiting = False
-        self._patience_s = work.clocks.idle_s
-        self._silent_at = math.inf
+        self._watch = Watch(
+            clock,
+            idle_s=work.clocks.idle_s,
+            ends_at=work.budget.ends_at,
+            on_silence=self._silent,
+            on_overdue=self._overdue,
+        )
         self._begin_leg(opened)
-        self._look_later(clock())
 
     def __aiter__(self) -> "Relay":
         return self
@@ -144,8 +137,7 @@ class Relay:
             return
         self._closed = True
         self._told = []
-        if self._watch is not None:
-            self._watch.cancel()
+        self._watch.close()
         if not self._entry.usage:
             self._entry.usage = self._narrator.usage
         self._entry.finish_reason = self._narrator.finish_reason
@@ -160,18 +152,18 @@ class Relay:
     def _begin_leg(self, opened: Opened) -> None:
         self._leg = opened
         self.replica = opened.lease.replica.name
-        opened.lease.on_lost = self._replica_lost
+        opened.lease.on_lost = self._watch.doubted
         self._tell(opened.chunks)
+        self._end_if_over()
 
     async def _read(self) -> None:
         if self._stopped is not None:
             raise AttemptFailed(self._stopped, Fault.NONE)
-        self._silent_at = self._clock() + self._patience_s
-        self._waiting = True
+        self._watch.listen()
         try:
             chunks = await self._leg.stream.read(self._pass_on if self.sink is not None else None)
         finally:
-            self._waiting = False
+            self._watch.rest()
         if chunks is None:
             if self._narrator.unfinished:
                 nothing = UpstreamProtocolError("", detail="[DONE] without a finish_reason")
@@ -181,9 +173,9 @@ class Relay:
             return  # `_pass_on` has seen to them
         elif _of_the_engine(chunks):
             self._tell(chunks)
+            self._end_if_over()
         else:  # comments: the line is alive, which says nothing of the engine
-            self._patience_s = self._silent_at - self._clock()
-            if self._patience_s <= 0:
+            if not self._watch.heard_comment():
                 raise self._silence()
             self._told = self._narrator.tell(chunks)
 
@@ -196,44 +188,31 @@ class Relay:
             return []
         told, self._told = self._told, []
         self.sink.tell(told)
-        self._silent_at = self._heard_at + self._patience_s
         return None
 
     def _tell(self, chunks: list[Chunk]) -> None:
-        self._heard_at = now = self._clock()
-        self._pool.progressed(self._leg.lease.replica, now)
-        self._patience_s = self._work.clocks.idle_s
+        self._pool.progressed(self._leg.lease.replica, self._watch.heard())
         self._told = self._narrator.tell(chunks)
         self._ended = self._narrator.complete
+
+    def _end_if_over(self) -> None:
+        """Spares a read where the end has come along with what was just told."""
         if self._leg.stream.over and not self._narrator.unfinished:
             self._ended = True
             self._told = [*self._told, *self._narrator.end()]
 
-    # ---- the watch: one timer for the whole stream, which looks at the clock when it fires
+    # ---- what the watch finds
 
-    def _look_later(self, now: float) -> None:
-        idle_s = self._work.clocks.idle_s
-        due = self._silent_at if self._waiting else now + min(idle_s, max(self._patience_s, LOST_PATIENCE_S))
-        wait_s = max(SHORTEST_LOOK_S, min(due, self._work.budget.ends_at) - now)
-        self._watch = asyncio.get_running_loop().call_later(wait_s, self._look)
-
-    def _look(self) -> None:
-        now = self._clock()
-        if now >= self._work.budget.ends_at:
-            self._overdue()
-            return
-        if self._waiting and now >= self._silent_at:
-            self._leg.stream.interrupt(self._silence())
-        self._look_later(now)
+    def _silent(self) -> None:
+        self._leg.stream.interrupt(self._silence())
 
     def _silence(self) -> AttemptFailed:
-        silent_s = self._clock() - self._heard_at
-        return AttemptFailed(UpstreamTimeout("", detail=f"silent for {silent_s:.1f} s"), Fault.SUSPECT)
+        detail = f"silent for {self._watch.silent_s:.1f} s"
+        return AttemptFailed(UpstreamTimeout("", detail=detail), Fault.SUSPECT)
 
     def _overdue(self) -> None:
-        if self._waiting or self.on_overdue is None:
+        if self._watch.waiting or self.on_overdue is None:
             self.stop(self._too_long())
-            self._watch = asyncio.get_running_loop().call_later(LAST_WORDS_S, self._overdue)
         else:
             self.on_overdue()
 
@@ -241,15 +220,6 @@ class Relay:
         if self._work.budget.client_deadline:
             return DeadlineExceeded("Your deadline passed before the answer was complete.", detail="in the stream")
         return UpstreamLost(BROKEN, detail=f"not done after {self._work.clocks.total_s:g} s")
-
-    def _replica_lost(self) -> None:
-        """Its replica was found to have failed. A stream that still hears from it is left alone."""
-        now = self._clock()
-        self._patience_s = min(self._patience_s, LOST_PATIENCE_S)
-        self._silent_at = min(self._silent_at, max(now, self._heard_at + LOST_PATIENCE_S))
-        if self._watch is not None:
-            self._watch.cancel()
-        self._look_later(now)
 
     # ---- from one leg to the next
 
@@ -297,7 +267,7 @@ class Relay:
 
     async def _next_leg(self) -> Opened:
         """The stream that goes on, unless this one is stopped meanwhile. Raises GatewayError."""
-        self._waiting, self._silent_at = True, math.inf  # for a place and first content; attempts have the clocks
+        self._watch.wait()  # for a place and first content; attempts have the clocks
         try:
             async with asyncio.timeout(None) as self._resuming:
                 return await self._attempts.next_leg(self._work)
@@ -305,7 +275,8 @@ class Relay:
             assert self._stopped is not None  # noqa: S101  # nothing else lets it time out
             raise self._stopped from None
         finally:
-            self._waiting, self._resuming = False, None
+            self._watch.rest()
+            self._resuming = None
 
     def _why_not(self, *, guilty: bool) -> str:
         budget = self._work.budget

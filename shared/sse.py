@@ -32,16 +32,13 @@ class Decoder:
         self._rest = b""
         self._searched = 0  # of the rest, so that a long event in many pieces is not searched again with each
         self._max_event_bytes = max_event_bytes
+        self.too_large = False
+        """Whether the event that has begun is past the bound: time to give the stream up."""
 
     @property
     def pending(self) -> bytes:
         """The beginning of an event that has not ended; b"" where the stream may end cleanly."""
         return self._rest
-
-    @property
-    def too_large(self) -> bool:
-        """Whether the event that has begun is past the bound: time to give the stream up."""
-        return len(self._rest) > self._max_event_bytes
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that `chunk` completes, in order."""
@@ -64,8 +61,12 @@ class Decoder:
                     events.append(_parse(buffer[start:after]))
                 start = after
                 end = find(b"\n\n", start)
+        if start == len(buffer):  # which is what a stream at the pace of a model has
+            self._rest, self._searched, self.too_large = b"", 0, False
+            return events
         self._rest = buffer[start:]
         self._searched = max(0, len(self._rest) - _LONGEST_END + 1)  # an end may have come in part
+        self.too_large = len(self._rest) > self._max_event_bytes
         return events
 
 
