@@ -11,6 +11,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -42,10 +43,11 @@ def main(argv: Sequence[str]) -> int:
     order, stop = _order(args), None if args.undo else _stop(args)
     if args.undo:
         return 0 if undo(order, _say) else 1
-    # A container's stop is to be like Ctrl-C: the marks go.
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupts = _Interrupts()
+    for number in (signal.SIGINT, signal.SIGTERM):  # a container's stop is to be like Ctrl-C: the marks go
+        signal.signal(number, interrupts.came)
     try:
-        drain(order, stop, _say)
+        drain(order, stop, _say, pause=interrupts.pause)
     except KeyboardInterrupt:
         _say("interrupted: nothing was stopped")
         return INTERRUPTED
@@ -181,5 +183,19 @@ def _say(text: str) -> None:
     print(text, flush=True)  # noqa: T201  an operator watches
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+class _Interrupts:
+    """Signals that end a drain, also one that comes while Python finalizes an object: what is raised then is lost."""
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def came(self, _number: int, _frame: FrameType | None) -> NoReturn:
+        """The handler."""
+        self._came = True
+        raise KeyboardInterrupt
+
+    def pause(self, seconds: float) -> None:
+        """Sleeps; then raises what was lost."""
+        time.sleep(seconds)
+        if self._came:
+            raise KeyboardInterrupt

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from inference import drain_command
 from inference.drain_command import DrainInvalid, main, order_beside
 from inference.marks import write_servers
 from tests.unit.inference.admin_double import ADMIN_KEY, AdminDouble, serving
@@ -172,3 +173,27 @@ def test_a_stack_of_an_earlier_version_is_refused_by_name(tmp_path: Path) -> Non
 def test_a_replica_that_the_stack_does_not_have_is_refused(stack: Path) -> None:
     with pytest.raises(DrainInvalid, match="has 2 replicas, counted from 0; there is no 2"):
         order_beside(stack / "env", 2)
+
+
+class Finalized:
+    """Sends this process a signal in the one place where what a handler raises is printed and thrown away."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_python_loses_still_interrupts(
+    stack: Path, double: AdminDouble, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    double.in_flight = [1]
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    say = drain_command._say
+    monkeypatch.setattr(drain_command, "_say", lambda text: (say(text), "in flight: 1" in text and Finalized()))
+    try:
+        assert main(["--replica", "1", "--env", str(stack / "env")]) == 130
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert "interrupted: nothing was stopped" in capsys.readouterr().out
+    assert not marked(stack) and double.draining == set()
