@@ -83,8 +83,11 @@ class Attempts:
             work.budget.struck(produced, self._pool.cut(replica, self._clock()))
         work.visited.add(lease.visit)
         detail = error.detail or error.message
-        work.entry.attempt_ended(replica.name, error.code)
         self._pool.report(replica, failed.fault, detail, float(error.retry_after_s or 1), reached=failed.reached)
+
+    def _try_failed(self, work: Work, lease: Lease, failed: AttemptFailed) -> None:
+        work.entry.attempt_ended(lease.replica.name, failed.error.code)
+        self.failed(work, lease, failed, produced=False)
 
     async def _until_one_works(self, work: Work, once: Callable[[Work, Lease], Awaitable[Got]]) -> Got:
         failure: GatewayError | None = None
@@ -101,7 +104,7 @@ class Attempts:
             try:
                 return await in_time(work, self._clock, once(work, lease))
             except AttemptFailed as failed:
-                self.failed(work, lease, failed, produced=False)
+                self._try_failed(work, lease, failed)
                 failure, free = failed.error, failed.fault is Fault.BUSY or not failed.reached
                 if not failed.reached:
                     # Nobody was there. While nginx restarts, every replica refuses: a stream would have no try left.
@@ -179,7 +182,7 @@ class Attempts:
         if ended.second is not None:
             self._metrics.hedges.labels("won" if ended.second_won else "lost").inc()
         for place, failed in ended.failed:
-            self.failed(work, place, failed, produced=False)
+            self._try_failed(work, place, failed)
         if isinstance(ended.result, AttemptFailed):
             raise ended.result
         work.entry.replica = ended.result.lease.replica.name  # both may have come to content

@@ -63,8 +63,12 @@ class Entry:
         """The try came to content ("ok") or to an error code."""
         self._metrics.attempts.labels(replica, outcome).inc()
 
+    def broke(self, replica: str, code: str) -> None:
+        """The stream that had come to content has broken there."""
+        self._metrics.broken.labels(replica, code).inc()
+
     def resume(self, outcome: str) -> None:
-        """A broken stream was resumed, completed, refused or failed."""
+        """The broken stream was resumed, completed, refused or failed."""
         self._metrics.resumes.labels(outcome).inc()
 
     def first_content(self) -> None:

@@ -43,6 +43,8 @@ class Metrics:
 
         # ---- tries, and what became of them
         self.attempts = counter("scout_upstream_attempts", "Tries at a replica", ["replica", "outcome"])
+        broke = "Streams that broke after their first content, by the replica and why"
+        self.broken = counter("scout_streams_broken", broke, ["replica", "code"])
         why = "Why a replica was chosen: affinity (it holds the prefix) or load"
         self.routed = counter("scout_routed", why, ["why"])
         broken = "Broken streams: resumed, completed (nothing but the end was missing), refused, failed"

@@ -230,6 +230,7 @@ class Relay:
         if self._closed:
             return
         if self._stopped is None:
+            self._entry.broke(lease.replica.name, failed.error.code)
             self._attempts.failed(self._work, lease, failed, produced=self._narrator.produced)
         self._leg.held.close()
         detail = failed.error.detail or failed.error.code

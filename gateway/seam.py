@@ -42,7 +42,8 @@ class Seam:
 
 def merged_usage(usage: Mapping[str, Any], carried: int) -> dict[str, Any]:
     """A later leg's usage as that of the whole answer: the carried tokens are the answer's, not the prompt's."""
-    prompt, completion = usage["prompt_tokens"] - carried, (usage.get("completion_tokens") or 0) + carried
+    prompt = max(0, usage["prompt_tokens"] - carried)  # the engine's word, which it may contradict
+    completion = (usage.get("completion_tokens") or 0) + carried
     merged = _usage(usage, prompt, completion)
     if details := usage.get("prompt_tokens_details"):
         capped, room = dict(details), prompt

@@ -45,6 +45,8 @@ class Tally:
     first_content_s: list[float] = field(default_factory=list)
     opened: int = 0
     """Streams whose first content has come."""
+    served: int = 0
+    """Connections that have had an answer."""
 
 
 class User(asyncio.Protocol):
@@ -55,6 +57,7 @@ class User(asyncio.Protocol):
         self._tally = tally
         self._streamed = streamed
         self._ended = ended
+        self._served = False
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reset()
@@ -136,6 +139,9 @@ class User(asyncio.Protocol):
             self._loop.call_later(_PAUSE_AFTER_ERROR_S, self._ask)
             return
         self._tally.answers += 1
+        if not self._served:
+            self._served = True
+            self._tally.served += 1
         self._ask()
 
 

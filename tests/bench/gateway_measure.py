@@ -26,7 +26,8 @@ _MESSAGES = [
     {"role": "user", "content": "Which hybrid SUVs under 40k do you have, and do they tow?"},
 ]
 _MOST_WARM_S = 15.0
-"""A gateway that has not answered enough by then is measured as it is."""
+"""Every user has its first answer before anything is counted: a server that is busy with those it has accepted lets new
+ones wait. A gateway that has not come so far by then is measured as it is."""
 _QUIET_SHARE = 0.1
 _MOST_QUIET_S = 15.0
 
@@ -157,7 +158,7 @@ class Measurer:
         crowd = Crowd(self._gateway.target, request_body(streamed), streamed)
         try:
             await crowd.join(users, join_s)
-            await _until(lambda: crowd.tally.answers >= min(users, 100), _MOST_WARM_S)
+            await _until(lambda: crowd.tally.served >= users, _MOST_WARM_S)
             return (await self._count(f"{name}, {users} users", crowd.tally, seconds)).row()
         finally:
             await crowd.leave()

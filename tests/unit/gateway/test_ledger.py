@@ -119,6 +119,7 @@ def test_the_line_has_all_that_became_known(accounts: Accounts, clock: ManualClo
         entry.attempt_ended("replica-0", OK)
         entry.queued_s = 1.23456
         entry.resumed = 1
+        entry.broke("replica-0", "upstream_unavailable")
         entry.resume("resumed")
         clock.advance(0.25)
         entry.first_content()
@@ -137,6 +138,7 @@ def test_the_line_has_all_that_became_known(accounts: Accounts, clock: ManualClo
         ("upstream_unavailable", "replica-2"): 1,
         ("ok", "replica-0"): 1,
     }
+    assert accounts.counted("scout_streams_broken_total") == {("upstream_unavailable", "replica-0"): 1}
     assert accounts.counted("scout_resumes_total") == {("resumed",): 1}
     assert accounts.counted("scout_tokens_total") == {("prompt",): 30, ("completion",): 5}
     assert accounts.count("scout_time_to_first_token_seconds_sum", endpoint="chat_completions") == 0.25

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from gateway.metrics import LATENCY_BUCKETS_S, Metrics
 from gateway.settings import Topology
 
-CLOSED = {"endpoint", "stream", "outcome", "replica", "kind", "state", "path", "priority", "why"}
+CLOSED = {"endpoint", "stream", "outcome", "replica", "kind", "state", "path", "priority", "why", "code"}
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def metrics() -> Metrics:
     made.waiting.labels("batch").set(1)
     made.queue_wait.labels("batch").observe(1)
     made.routed.labels("load").inc()
+    made.broken.labels("replica-0", "upstream_lost").inc()
     made.resumes.labels("resumed").inc()
     made.hedges.labels("won").inc()
     return made

@@ -107,6 +107,9 @@ async def test_a_broken_answer_goes_on_on_another_replica_as_one(start: Start) -
         *("ok", 1, 2, "replica-1", 4)
     ]
     assert bench.resumes() == {"resumed": 1}
+    counted = bench.accounts.counted
+    assert counted("scout_streams_broken_total") == {("upstream_unavailable", "replica-0"): 1}
+    assert counted("scout_upstream_attempts_total") == {("ok", "replica-0"): 1, ("ok", "replica-1"): 1}
     assert bench.relay.replica == "replica-1"
 
 

@@ -38,6 +38,11 @@ def test_usage_before_anything_is_generated_may_lack_the_answers_tokens() -> Non
     assert merged_usage({"prompt_tokens": 20, "total_tokens": 20}, 4)["completion_tokens"] == 4
 
 
+def test_an_engine_that_contradicts_itself_makes_no_negative_count() -> None:
+    merged = merged_usage({"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}, 5)
+    assert (merged["prompt_tokens"], merged["completion_tokens"], merged["total_tokens"]) == (0, 6, 6)
+
+
 @pytest.mark.parametrize(
     ("details", "expected"),
     [
