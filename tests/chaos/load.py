@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle, islice
 from types import TracebackType
 from typing import Any
@@ -94,13 +95,17 @@ class Burst:
         self._asked = asked
         self.received = 0
         """Bytes of all bodies so far: unlike the number of reads, they hardly depend on who is how busy."""
+        self._begun: set[int] = set()
         self._came = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[Result]] = []
 
     async def __aenter__(self) -> "Burst":
         await self._group.__aenter__()
-        self._tasks = [self._group.create_task(ask(self._client, one, self._piece)) for one in self._asked]
+        self._tasks = [
+            self._group.create_task(ask(self._client, one, partial(self._piece, number)))
+            for number, one in enumerate(self._asked)
+        ]
         return self
 
     async def __aexit__(
@@ -113,14 +118,15 @@ class Burst:
         return [task.result() for task in self._tasks]
 
     async def until(self, received: int) -> None:
-        """Waits until so many bytes have come. AssertionError if the streams end before."""
-        while self.received < received:
+        """Waits until so many bytes have come, and some of each stream. AssertionError if the streams end before."""
+        while self.received < received or len(self._begun) < len(self._asked):
             assert not all(task.done() for task in self._tasks), f"all ended after {self.received} bytes"
             self._came.clear()
             await asyncio.wait_for(self._came.wait(), 60)
 
-    def _piece(self, size: int) -> None:
+    def _piece(self, number: int, size: int) -> None:
         self.received += size
+        self._begun.add(number)
         self._came.set()
 
     def judge(self, tally: Tally, twins: Sequence[str | None]) -> None:

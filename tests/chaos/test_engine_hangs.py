@@ -27,7 +27,7 @@ async def test_engine_that_hangs_mid_stream_loses_nothing_and_may_come_back(
             stack.hang_engine(victim)
         burst.judge(tally, twins.texts)
         assert tally.lost == []
-        assert tally.whole == len(twins.questions)
+        assert tally.whole == len(twins.questions), tally
         assert await front.metric("scout_resumes_total") >= 1
         stack.go_on()
         await front.until_ready(len(before))
@@ -43,7 +43,7 @@ async def test_api_server_that_hangs_mid_stream_loses_nothing(
             stack.hang_server((await front.busy())[0])
         burst.judge(tally, twins.texts)
         assert tally.lost == []
-        assert tally.whole == len(twins.questions)
+        assert tally.whole == len(twins.questions), tally
         assert await front.metric("scout_resumes_total") >= 1
 
 
@@ -59,4 +59,4 @@ async def test_engine_that_hangs_before_the_first_token_is_passed_over(
             stack.kill_engine(victim)  # what an operator does with a process that hangs
         burst.judge(tally, twins.texts)
         assert tally.lost == []
-        assert tally.whole == len(twins.questions)
+        assert tally.whole == len(twins.questions), tally

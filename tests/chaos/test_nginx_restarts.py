@@ -25,7 +25,7 @@ async def test_reload_breaks_no_stream(front: Front, stack: Stack, twins_of: Twi
         stack.tell_nginx(signal.SIGHUP)
     burst.judge(tally, twins.texts)
     assert tally.lost == []
-    assert tally.whole == len(twins.questions)
+    assert tally.whole == len(twins.questions), tally
     assert await front.metric("scout_resumes_total") == resumed, "nothing was broken, so nothing had to be resumed"
 
 
@@ -37,7 +37,7 @@ async def test_restart_mid_stream_is_survived(front: Front, stack: Stack, twins_
         stack.tell_nginx(signal.SIGTERM)
     burst.judge(tally, twins.texts)
     assert tally.lost == []
-    assert tally.whole == len(twins.questions)
+    assert tally.whole == len(twins.questions), tally
     assert await front.metric("scout_resumes_total") > resumed
 
 
