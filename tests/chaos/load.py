@@ -117,9 +117,12 @@ class Burst:
     def results(self) -> list[Result]:
         return [task.result() for task in self._tasks]
 
-    async def until(self, received: int) -> None:
-        """Waits until so many bytes have come, and some of each stream. AssertionError if the streams end before."""
-        while self.received < received or len(self._begun) < len(self._asked):
+    async def until(self, received: int, *, begun: bool = True) -> None:
+        """Waits until so many bytes have come, and some of each stream if all have to have `begun`.
+
+        AssertionError if the streams end before.
+        """
+        while self.received < received or (begun and len(self._begun) < len(self._asked)):
             assert not all(task.done() for task in self._tasks), f"all ended after {self.received} bytes"
             self._came.clear()
             await asyncio.wait_for(self._came.wait(), 60)

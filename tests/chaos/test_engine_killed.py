@@ -56,7 +56,7 @@ async def _kill_one(
     await front.until_ready(2)
     became, resumed_before = Tally(), await front.metric("scout_resumes_total")
     async with Burst(front.client, twins.questions) as burst:
-        await burst.until(point)
+        await burst.until(point, begun=False)
         busy = await front.busy()
         victim = chance.choice(busy) if busy else 0
         kill(victim)
