@@ -43,6 +43,8 @@ def suites() -> dict[str, Suite]:
     every = [
         Suite(name="check", command=(PYTHON, "-m", "infra.checks")),
         Suite(name="unit", command=(*pytest, "-m", "not engine", "tests/unit")),
+        # Pure modules only, each under its own tests.
+        Suite(name="cores", command=(PYTHON, "-m", "infra.checks.cores")),
         # What asks vLLM itself without starting it, such as whether its parser takes our arguments.
         Suite(
             name="engine", command=(*pytest, "tests/unit", "tests/contract/test_engine_arguments.py", "-m", "engine")
