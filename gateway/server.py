@@ -17,6 +17,10 @@ KEEP_ALIVE_S = 75  # longer than the 60 s for which proxies and load balancers k
 GARBAGE = 10_000
 """Objects that may be made and not be gone before Python looks for cycles among them, 700 by its own default. An answer
 leaves none, only failures do (an exception holds the frame that holds it), and looking stops everybody's stream."""
+ACCEPTS = 8
+"""New connections in one turn of the loop, at most. libuv accepts one from each listening socket, and a turn in which a
+thousand streams have something to say is long: with one socket the thousandth client waited 17 s. So it gets the one
+several times."""
 LAST_WORDS_S = 5  # for the errors of streams that were ended to reach their clients
 
 
@@ -79,4 +83,5 @@ def serve(app: ASGIApp, settings: Settings, log: Log, ending: Ending) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE, 10, 10)
-    Server(config, settings, ending).run()
+    listener = config.bind_socket()
+    Server(config, settings, ending).run([listener, *(listener.dup() for _ in range(ACCEPTS - 1))])
