@@ -42,7 +42,8 @@ def suites() -> dict[str, Suite]:
     pytest = (PYTHON, "-m", "pytest", "-q")
     every = [
         Suite(name="check", command=(PYTHON, "-m", "infra.checks")),
-        Suite(name="unit", command=(*pytest, "-m", "not engine", "tests/unit")),
+        Suite(name="unit", command=(*pytest, "-m", "not engine and not processes", "tests/unit")),
+        Suite(name="processes", command=(*pytest, "-m", "processes", "tests/unit")),
         # Pure modules only, each under its own tests.
         Suite(name="cores", command=(PYTHON, "-m", "infra.checks.cores")),
         # What asks vLLM itself without starting it, such as whether its parser takes our arguments.

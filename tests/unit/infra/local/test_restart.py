@@ -17,6 +17,8 @@ from tests.unit.inference.admin_double import ADMIN_KEY, AdminDouble, serving
 from tests.unit.infra.local.supervised import ROOT
 from tests.unit.infra.local.waiting import until
 
+pytestmark = pytest.mark.processes
+
 
 class Stack:
     """A stack that is up, in a process of its own; and what a restart of it says."""

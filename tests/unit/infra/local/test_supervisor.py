@@ -15,6 +15,8 @@ from infra.local.state import Phase, StackStatus, Stage, StateDir
 from tests.unit.infra.local.supervised import ROOT
 from tests.unit.infra.local.waiting import until
 
+pytestmark = pytest.mark.processes
+
 Start = Callable[..., "Stack"]
 
 
