@@ -112,8 +112,7 @@ def test_an_excluded_replica_is_not_chosen_and_serves_nobody_who_excludes_it(clo
     first, second = pool.replicas
     assert [place(pool, first).replica for _ in range(2)] == [second, second]
     assert pool.lease(NO_PREFIX, 1, [first.visit, second.visit]) is None
-    assert pool.usable([first.visit])
-    assert not pool.usable([first.visit, second.visit])
+    assert pool.usable([first.visit]) and not pool.usable([first.visit, second.visit])
 
 
 def test_a_replica_that_has_failed_and_come_back_is_another_one(clock: ManualClock) -> None:
@@ -124,8 +123,7 @@ def test_a_replica_that_has_failed_and_come_back_is_another_one(clock: ManualClo
     come_back(pool, first, clock)
     assert first.visit != before
     lease = pool.lease(NO_PREFIX, 1, [before, second.visit])
-    assert lease is not None
-    assert lease.replica is first
+    assert lease is not None and lease.replica is first
 
 
 def test_who_holds_the_prompt_gets_it_again_and_forgets_it_when_it_fails(clock: ManualClock) -> None:
@@ -217,8 +215,8 @@ def test_one_odd_answer_has_the_replica_probed_now_and_several_take_it_out(clock
     assert pool.seconds_until_probe(replica) == 10
     pool.report(replica, Fault.SUSPECT, "HTTP 500")
     assert (pool.seconds_until_probe(replica), states(pool)) == (0, [State.READY])
-    pool.report(replica, Fault.SUSPECT, "HTTP 500")
-    pool.report(replica, Fault.SUSPECT, "HTTP 500")
+    for _ in range(2):
+        pool.report(replica, Fault.SUSPECT, "HTTP 500")
     assert pool.state(replica) == (State.FAILED, "3 of 3 requests failed, the last: HTTP 500")
     assert replica.epoch == 1
 
@@ -347,11 +345,13 @@ def test_a_cut_tells_whether_others_were_there(
 # ---- probes
 
 
-def test_a_replica_with_requests_is_probed_sooner(clock: ManualClock) -> None:
+def test_a_replica_with_requests_is_probed_sooner_and_all_at_once_where_one_asks(clock: ManualClock) -> None:
     pool = pool_of(1, clock)
-    replica = pool.replicas[0]
-    lease = place(pool)
+    replica, lease = pool.replicas[0], place(pool)
     assert pool.seconds_until_probe(replica) == 1
+    pool.look_at_all()
+    assert pool.seconds_until_probe(replica) == 0
+    pool.probed(replica, PROVEN)
     clock.advance(20)
     assert pool.seconds_until_probe(replica) == 0, "never below"
     pool.probed(replica, PROVEN)
