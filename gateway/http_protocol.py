@@ -32,8 +32,9 @@ class ScoutProtocol(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:  # else it is a web socket
-            self.cycle.transport = transport = HeadFirst(self.transport, self.cycle)
-            end = ClientEnd(transport, self.flow)
+            if self.cycle.scope["method"] != "HEAD":  # else the head is all that is ever written
+                self.cycle.transport = HeadFirst(self.transport, self.cycle)
+            end = ClientEnd(self.cycle.transport, self.flow)
             self._ends.append(end)
             self.cycle.scope["extensions"] = {EXTENSION: end}  # type: ignore[dict-item]  # the specification says any value
 
@@ -57,7 +58,7 @@ class HeadFirst(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Keeps the head; writes it with what comes next; then writes."""
-        if self._cycle is None:
+        if self._cycle is None or not self._cycle.response_started:  # 100 Continue is no head: the client waits for it
             self._transport.write(data)
         elif self._head is None:
             self._head = bytes(data)

@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
@@ -37,8 +38,8 @@ def wire() -> Wire:
 
 @pytest.fixture
 def cycle() -> Any:
-    """All that is asked of uvicorn's: to have a transport."""
-    return SimpleNamespace(transport=None)
+    """All that is asked of uvicorn's: to have a transport, and to have begun its answer."""
+    return SimpleNamespace(transport=None, response_started=True)
 
 
 def test_the_first_two_writes_are_one_and_the_others_are_the_transports_own(wire: Wire, cycle: Any) -> None:
@@ -137,3 +138,34 @@ async def test_nobody_has_left_whose_answer_was_complete() -> None:
         writer.close()
         await writer.wait_closed()
     assert app.left.empty()
+
+
+class Reads(Waits):
+    """Answers with the body that it was sent."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        body = (await receive())["body"]
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+
+
+@pytest.mark.anyio
+async def test_a_client_that_asks_whether_to_send_its_body_is_told_at_once() -> None:
+    async with serving(Reads()) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(b"body")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+            assert await reader.readexactly(4) == b"body"
+        writer.close()
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_is_a_head_alone_is_sent() -> None:
+    async with serving(Reads()) as url, httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        assert [(await client.head(url)).status_code for _ in range(2)] == [200, 200]
