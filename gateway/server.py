@@ -15,8 +15,8 @@ from gateway.settings import Settings
 
 KEEP_ALIVE_S = 75  # longer than the 60 s for which proxies and load balancers keep idle connections
 GARBAGE = 10_000
-"""Objects that may be made and not be gone before Python looks for cycles among them, 700 by its own default. An answer
-leaves none, only failures do (an exception holds the frame that holds it), and looking stops everybody's stream."""
+"""Objects that may be made and not be gone before Python looks for cycles among them, 700 by its own default. It is
+mostly failures that leave some (an exception holds the frame that holds it), and looking stops everybody's stream."""
 ACCEPTS = 8
 """New connections in one turn of the loop, at most. libuv accepts one from each listening socket, and a turn in which a
 thousand streams have something to say is long: with one socket the thousandth client waited 17 s. So it gets the one
