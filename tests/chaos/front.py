@@ -70,9 +70,9 @@ class Front:
             await asyncio.sleep(0.2)
         return ready
 
-    async def until_not_ready(self, replica: int) -> None:
-        """Waits until the gateway has seen that this one is gone, or hangs."""
-        while replica in await self.ready():  # noqa: ASYNC110
+    async def until_failed(self, replica: int) -> None:
+        """Waits until the gateway has seen that this one is gone, or hangs: one that is overloaded is neither."""
+        while (await self.replicas())[replica]["state"] != "failed":  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
 
     async def metric(self, name: str) -> float:

@@ -32,7 +32,7 @@ async def test_death_of_all_is_told_and_recovered_from(
         for replica in range(len(stack.replica_urls)):
             stack.kill_server(replica)
         for replica in range(len(stack.replica_urls)):
-            await front.until_not_ready(replica)
+            await front.until_failed(replica)
         front.client.timeout = PATIENCE_S
         for question, twin in zip(asked, twins.texts, strict=True):
             newcomers.judge(await ask(front.client, question), twin)

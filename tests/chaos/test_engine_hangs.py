@@ -55,7 +55,7 @@ async def test_engine_that_hangs_before_the_first_token_is_passed_over(
         victim = (await front.ready())[0]
         stack.hang_engine(victim)
         async with Burst(front.client, twins.questions) as burst:
-            await front.until_not_ready(victim)
+            await front.until_failed(victim)
             stack.kill_engine(victim)  # what an operator does with a process that hangs
         burst.judge(tally, twins.texts)
         assert tally.lost == []

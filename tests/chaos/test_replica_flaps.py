@@ -25,7 +25,7 @@ async def test_flapping_replica_loses_nothing(stack: Stack, gateway: Gateway, tw
         async with Steady(front.client, twins, CLIENTS, tally):
             for _ in range(FLAPS):
                 stack.hang_server(ready[0])
-                await front.until_not_ready(ready[0])
+                await front.until_failed(ready[0])
                 stack.go_on()
                 await front.until_ready(len(ready))
         assert tally.lost == []

@@ -25,7 +25,7 @@ async def test_second_death_is_survived_like_the_first(
         await burst.until(twins.size // 5)
         first = (await front.busy())[0]
         stack.kill_server(first)
-        await front.until_not_ready(first)
+        await front.until_failed(first)
         await burst.until(burst.received + twins.size // 5)
         stack.kill_engine((await front.busy())[0])
     burst.judge(tally, twins.texts)

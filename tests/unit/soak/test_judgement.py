@@ -34,9 +34,19 @@ def test_slope_is_that_of_the_line_through_points_on_a_line() -> None:
     assert slope([0, 1, 2, 3], [5, 7, 9, 11]) == 2
 
 
-def test_slope_of_scattered_points_has_the_least_squares() -> None:
-    assert slope([0, 1, 2], [0, 3, 0]) == 0
-    assert slope([0, 1, 2, 3], [0, 0, 0, 10]) == 3
+def test_slope_of_scattered_points_is_little_exceeded() -> None:
+    assert slope([0, 1, 2], [0, 3, 0]) == 0  # of -3, 0 and 3
+    assert slope([0, 1, 1, 3], [0, 2, 9, 3]) == 1  # of -3, 0.5, 1, 2 and 9: two points above each other have none
+
+
+@pytest.mark.parametrize("at", [5, 30, 55])
+def test_one_step_of_the_allocator_is_no_leak_wherever_it_comes(at: int) -> None:
+    assert problems(run(*[74_000] * 60, *[74_000] * at, *[76_600] * (60 - at), requests=80)) == []
+
+
+def test_steps_that_go_on_are_a_leak() -> None:
+    steps = run(*(74_000 + 1_200 * (at // 15) for at in range(120)))
+    assert problems(steps, Bounds(ratio=2.0)) == [f"memory grows with the requests: {Growth.of(steps)}"]
 
 
 def test_growth_is_of_the_second_half_only() -> None:
