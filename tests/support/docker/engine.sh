@@ -58,6 +58,8 @@ stop() {
     pid=$(cat "$1/docker.pid")
     kill "$pid"
     while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+    # dockerd leaves the network namespace of its host mounted, and what is mounted cannot be removed.
+    awk -v below="$1/" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l
 }
 
 [ $# -eq 2 ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
