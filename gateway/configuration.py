@@ -17,6 +17,8 @@ ENVIRONMENT = {
     "SCOUT_API_KEYS": "the keys that let clients in, comma-separated; or SCOUT_API_KEYS_FILE, one a line",
     "SCOUT_ADMIN_KEYS": "the keys that may drain replicas, comma-separated; or SCOUT_ADMIN_KEYS_FILE; none if unset",
     "SCOUT_ONPREM_KEY": "the key towards nginx on-prem; or SCOUT_ONPREM_KEY_FILE",
+    "SCOUT_DATABASE_URL": "the database of the commands, as SQLAlchemy names it; sqlite:///.scout/gateway.db if unset",
+    "SCOUT_DEALERSHIP_DIR": "the dealership's own files: prices, hours, prompt; gateway/dealership if unset",
     "SCOUT_TAILSCALE_SOCKET": "tailscaled's LocalAPI socket, to tell a direct path from a relayed one",
 }
 """Every environment variable that the gateway reads. A secret may stand in a file instead, named with _FILE."""

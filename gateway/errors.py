@@ -87,6 +87,18 @@ class ModelNotFound(GatewayError):
     status, code, type = 404, "model_not_found", "invalid_request_error"
 
 
+class SessionNotFound(GatewayError):
+    """No conversation of this caller has that id."""
+
+    status, code, type = 404, "session_not_found", "invalid_request_error"
+
+
+class ConversationBusy(GatewayError):
+    """Another message of this conversation is being answered."""
+
+    status, code, type, retryable = 409, "conversation_busy", "conflict_error", True
+
+
 class RequestTooLarge(GatewayError):
     """The body is over the bound."""
 

@@ -141,6 +141,19 @@ class Chat(Route):
     temperature: float = Field(0.2, ge=0, le=2, description="low: an assistant that quotes prices should not improvise")
 
 
+class Cloud(_Slice):
+    """The cloud model behind OpenAI's API. There is such a tier only where a key for it is set."""
+
+    model: str = Field("gpt-4.1-mini", description="the model's name there; its prices stand in prices.toml")
+    connect_timeout_s: Seconds = Field(3.0, description="to a connection")
+    first_content_timeout_s: Seconds = Field(10.0, description="then the tier has failed")
+    idle_timeout_s: Seconds = Field(20.0, description="the longest gap between two reads of a running stream")
+    total_timeout_s: Seconds = Field(120.0, description="a whole stream")
+    monthly_budget_usd: float | None = Field(
+        None, ge=0, description="a hard stop: nothing is sent once a month has cost so much"
+    )
+
+
 class Cors(_Slice):
     """Which web pages may call us from a browser."""
 

@@ -11,6 +11,15 @@ SHOULD_RETRY = "x-should-retry"
 SERVED_BY = "x-scout-served-by"
 """The tier that answered: `on-prem`, and later its fallbacks."""
 
+ROUTE = "x-scout-route"
+"""Of a request: the row of the routing table that its client wants. Of an answer: the one that it took."""
+
+SESSION = "x-scout-session"
+"""The conversation's id: what the client sends as `sessionId` with its next message."""
+
+CACHE = "x-scout-cache"
+"""How a kept answer was found: `hit`, `shared` (another client's was joined), `preloaded` or `stale`."""
+
 REPLICA = "x-scout-replica"
 """The replica that answered, by name: what an operator wants to know first."""
 

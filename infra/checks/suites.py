@@ -46,6 +46,8 @@ def suites() -> dict[str, Suite]:
         Suite(name="processes", command=(*pytest, "-m", "processes", "tests/unit")),
         # Pure modules only, each under its own tests.
         Suite(name="cores", command=(PYTHON, "-m", "infra.checks.cores")),
+        # What a hostile customer, or a hostile text in the stock, may try on the agent's tools.
+        Suite(name="redteam", command=(*pytest, "tests/redteam")),
         # What asks vLLM itself without starting it, such as whether its parser takes our arguments.
         Suite(
             name="engine", command=(*pytest, "tests/unit", "tests/contract/test_engine_arguments.py", "-m", "engine")
