@@ -16,6 +16,7 @@ from infra.local.settings import VARIABLES, from_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE_CASES = "tests/contract/test_engine_arguments.py"
+DEALERSHIP_TESTS = "tests/unit/gateway/dealership"
 PYTHON = str(ROOT / ".venv" / "bin" / "python")
 
 
@@ -42,12 +43,15 @@ def suites() -> dict[str, Suite]:
     pytest = (PYTHON, "-m", "pytest", "-q")
     every = [
         Suite(name="check", command=(PYTHON, "-m", "infra.checks")),
-        Suite(name="unit", command=(*pytest, "-m", "not engine and not processes", "tests/unit")),
+        Suite(
+            name="unit",
+            command=(*pytest, "-m", "not engine and not processes", "tests/unit", f"--ignore={DEALERSHIP_TESTS}"),
+        ),
         Suite(name="processes", command=(*pytest, "-m", "processes", "tests/unit")),
         # Pure modules only, each under its own tests.
         Suite(name="cores", command=(PYTHON, "-m", "infra.checks.cores")),
-        # What a hostile customer, or a hostile text in the stock, may try on the agent's tools.
-        Suite(name="redteam", command=(*pytest, "tests/redteam")),
+        # The stock, the appointments and the tools, over real databases; and what a hostile customer may try on them.
+        Suite(name="dealership", command=(*pytest, DEALERSHIP_TESTS, "tests/redteam")),
         # What asks vLLM itself without starting it, such as whether its parser takes our arguments.
         Suite(
             name="engine", command=(*pytest, "tests/unit", "tests/contract/test_engine_arguments.py", "-m", "engine")
