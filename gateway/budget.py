@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gateway.errors import InvalidField
 from gateway.line import Priority
-from gateway.settings import Attempts, OnPrem, Route
+from gateway.settings import Attempts, DoorClocks, OnPrem
 from shared import headers
 
 LONGEST_DEADLINE_MS = 3_600_000
@@ -40,7 +40,7 @@ class Clocks:
     total_s: float
 
 
-def clocks_for(on_prem: OnPrem, route: Route) -> Clocks:
+def clocks_for(on_prem: OnPrem, route: DoorClocks) -> Clocks:
     """The route's own clocks, and the upstream's where it has none."""
     return Clocks(
         connect_s=on_prem.connect_timeout_s,
@@ -62,7 +62,7 @@ def parse_deadline_ms(value: str | None) -> float | None:
     return milliseconds / 1000
 
 
-def parse_priority(value: str | None, route: Route) -> Priority:
+def parse_priority(value: str | None, route: DoorClocks) -> Priority:
     """The route's priority, or the lower one that the client asks for: it may yield, not push. Raises InvalidField."""
     own = _PRIORITIES[route.priority]
     if value is None:

@@ -7,19 +7,27 @@ from typing import Any
 
 from pydantic import AnyHttpUrl, SecretStr, TypeAdapter, ValidationError
 
-from gateway.settings import Settings, Topology
+from gateway.auth import split_name
+from gateway.settings import DATABASE_URL, DEALERSHIP_DIR, Settings, Topology
 
 ENVIRONMENT = {
     "SCOUT_CONFIG": "the configuration file; gateway.toml in the working directory if unset",
     "SCOUT_HOST": "the address to listen on; 127.0.0.1 if unset",
     "SCOUT_PORT": "the port to listen on; 8000 if unset",
     "SCOUT_REPLICA_URLS": "nginx's per-replica addresses, comma-separated, as http://host:8081,http://host:8082",
-    "SCOUT_API_KEYS": "the keys that let clients in, comma-separated; or SCOUT_API_KEYS_FILE, one a line",
+    "SCOUT_API_KEYS": "the keys that let clients in, comma-separated, name:key or key; or SCOUT_API_KEYS_FILE, one a line",
     "SCOUT_ADMIN_KEYS": "the keys that may drain replicas, comma-separated; or SCOUT_ADMIN_KEYS_FILE; none if unset",
     "SCOUT_ONPREM_KEY": "the key towards nginx on-prem; or SCOUT_ONPREM_KEY_FILE",
+    "SCOUT_OPENAI_KEY": "the key of the cloud tier; or SCOUT_OPENAI_KEY_FILE; no cloud tier if unset",
+    "SCOUT_OPENAI_URL": "where OpenAI's API is; https://api.openai.com/v1 if unset",
+    "SCOUT_DATABASE_URL": "sessions, inventory, appointments and ledgers; sqlite:///.scout/gateway.db if unset",
+    "SCOUT_DEALERSHIP_DIR": "prompt, intents, answers, hours and prices; those of gateway/dealership if unset",
+    "SCOUT_TOKENIZER": "the model's tokenizer.json, to count what fits its context; one token a byte if unset",
     "SCOUT_TAILSCALE_SOCKET": "tailscaled's LocalAPI socket, to tell a direct path from a relayed one",
 }
 """Every environment variable that the gateway reads. A secret may stand in a file instead, named with _FILE."""
+
+DEFAULT_OPENAI_URL = "https://api.openai.com/v1"
 
 MIN_KEY_LENGTH = 16  # a judgment: 16 characters of a random key are out of reach of guessing over HTTP
 
@@ -44,6 +52,11 @@ def load(environ: Mapping[str, str]) -> Settings:
         "api_keys": host.api_keys(),
         "admin_keys": host.admin_keys(),
         "onprem_key": host.onprem_key(),
+        "openai_key": host.openai_key(),
+        "openai_url": host.openai_url(),
+        "database_url": database_url(environ),
+        "dealership_dir": dealership_dir(environ),
+        "tokenizer": host.tokenizer(),
         "tailscale_socket": environ.get("SCOUT_TAILSCALE_SOCKET") or "",
     }
     problems += host.problems
@@ -53,6 +66,16 @@ def load(environ: Mapping[str, str]) -> Settings:
         return Settings.model_validate({**topology.model_dump(), **values})
     except ValidationError as error:
         raise SettingsError(_explain(error, str(path))) from error
+
+
+def database_url(environ: Mapping[str, str]) -> str:
+    """Where the database is, in SQLAlchemy's terms; for the commands too, which need no other setting."""
+    return environ.get("SCOUT_DATABASE_URL") or DATABASE_URL
+
+
+def dealership_dir(environ: Mapping[str, str]) -> Path:
+    """The folder of the dealership's own data."""
+    return Path(environ.get("SCOUT_DEALERSHIP_DIR") or DEALERSHIP_DIR)
 
 
 def _read_topology(path: Path) -> Topology:
@@ -90,6 +113,26 @@ class _Environment:
             self.problems.append(f"SCOUT_PORT: {value!r} is not a port")
             return 8000
         return int(value)
+
+    def openai_key(self) -> SecretStr | None:
+        keys = self._keys("SCOUT_OPENAI_KEY", required=False)
+        if len(keys) > 1:
+            self.problems.append("SCOUT_OPENAI_KEY: one key is wanted")
+        return keys[0] if keys else None
+
+    def tokenizer(self) -> Path | None:
+        value = self._environ.get("SCOUT_TOKENIZER")
+        if value and not Path(value).is_file():
+            self.problems.append(f"SCOUT_TOKENIZER: {value}: there is no such file")
+        return Path(value) if value else None
+
+    def openai_url(self) -> str:
+        url = self._environ.get("SCOUT_OPENAI_URL") or DEFAULT_OPENAI_URL
+        try:
+            TypeAdapter(AnyHttpUrl).validate_python(url)
+        except ValidationError:
+            self.problems.append(f"SCOUT_OPENAI_URL: {url!r} is not an http address such as {DEFAULT_OPENAI_URL}")
+        return url.rstrip("/")
 
     def replica_urls(self) -> tuple[str, ...]:
         urls = tuple(self._address(url) for url in _split(self._environ.get("SCOUT_REPLICA_URLS", "")))
@@ -129,7 +172,8 @@ class _Environment:
         keys = _split(self._secret(name))
         if required and not keys and len(self.problems) == before:
             self.problems.append(f"{name}: not set; {ENVIRONMENT[name]}")
-        for position, key in enumerate(keys, 1):
+        for position, named in enumerate(keys, 1):
+            key = split_name(named)[1]
             if len(key) < MIN_KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
                 self.problems.append(
                     f"{name}: key {position} must be {MIN_KEY_LENGTH} or more visible ASCII characters"

@@ -87,6 +87,18 @@ class ModelNotFound(GatewayError):
     status, code, type = 404, "model_not_found", "invalid_request_error"
 
 
+class SessionNotFound(GatewayError):
+    """No conversation of this caller has that id."""
+
+    status, code, type = 404, "session_not_found", "invalid_request_error"
+
+
+class ConversationBusy(GatewayError):
+    """Another message of this conversation is being answered."""
+
+    status, code, type, retryable = 409, "conversation_busy", "conflict_error", True
+
+
 class RequestTooLarge(GatewayError):
     """The body is over the bound."""
 
@@ -151,6 +163,12 @@ class Draining(GatewayError):
     """This gateway is stopping: a stream that outlived its grace ends with this."""
 
     status, code, type, retryable = 503, "draining", "server_error", True
+
+
+class StoreUnavailable(GatewayError):
+    """The database does not answer."""
+
+    status, code, type, retryable = 503, "store_unavailable", "server_error", True
 
 
 class InternalError(GatewayError):

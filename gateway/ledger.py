@@ -17,14 +17,12 @@ from gateway.ports import Clock
 OK = "ok"
 
 
-class Entry:
-    """What becomes known of a request on its way. Leaving the context settles it."""
+class Booking:
+    """What becomes known of one answer on its way: whoever works on it writes it down here."""
 
-    def __init__(self, endpoint: str, request_id: str, metrics: Metrics, log: Log, clock: Clock) -> None:
+    def __init__(self, endpoint: str, request_id: str, metrics: Metrics) -> None:
         self.endpoint = endpoint
         self.request_id = request_id
-        self.key_id: str | None = None
-        self.stream = False
         self.replica: str | None = None
         self.attempts = 0
         self.resumed = 0
@@ -33,26 +31,7 @@ class Entry:
         self.usage: Mapping[str, Any] = {}
         self.outcome: str | None = None
         self.detail: str | None = None
-        self._first_content_s: float | None = None
         self._metrics = metrics
-        self._log = log
-        self._clock = clock
-        self._started = clock()
-        self._settled = False
-        metrics.open_requests.inc()
-
-    def __enter__(self) -> "Entry":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if isinstance(error, GatewayError):
-            self.fail(error)
-        elif isinstance(error, asyncio.CancelledError):
-            self.outcome = ClientGone.code
-        elif error is not None:
-            # Only its type: what it says may quote the request. The server's log has the traceback.
-            self.outcome, self.detail = InternalError.code, type(error).__name__
-        self._settle()
 
     def attempt(self, replica: str) -> None:
         """A try at `replica` begins."""
@@ -72,20 +51,69 @@ class Entry:
         self._metrics.resumes.labels(outcome).inc()
 
     def first_content(self) -> None:
-        """The first content token is on its way to the client."""
-        self._first_content_s = self._clock() - self._started
-        self._metrics.first_content.labels(self.endpoint).observe(self._first_content_s)
+        """The first content token is on its way to whoever asked."""
 
     def fail(self, error: GatewayError) -> None:
-        """The request ends with this error."""
+        """It ends with this error."""
         self.outcome, self.detail = error.code, error.detail
+
+
+class Entry(Booking):
+    """A request's. Leaving the context settles it."""
+
+    def __init__(self, endpoint: str, request_id: str, metrics: Metrics, log: Log, clock: Clock) -> None:
+        super().__init__(endpoint, request_id, metrics)
+        self.key_id: str | None = None
+        self.stream = False
+        self.facts: dict[str, Any] = {}
+        """What else stands in the log line: who served it, which route it took."""
+        self._first_content_s: float | None = None
+        self._log = log
+        self._clock = clock
+        self._started = clock()
+        self._settled = False
+        metrics.open_requests.inc()
+
+    def __enter__(self) -> "Entry":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if isinstance(error, GatewayError):
+            self.fail(error)
+        elif isinstance(error, asyncio.CancelledError):
+            self.outcome = ClientGone.code
+        elif error is not None:
+            # Only its type: what it says may quote the request. The server's log has the traceback.
+            self.outcome, self.detail = InternalError.code, type(error).__name__
+        self._settle()
+
+    @property
+    def passed_s(self) -> float:
+        """Seconds since the request's arrival."""
+        return self._clock() - self._started
+
+    def first_content(self) -> None:
+        """The first content token is on its way to the client."""
+        self._first_content_s = self.passed_s
+        self._metrics.first_content.labels(self.endpoint).observe(self._first_content_s)
+
+    def round(self) -> "Booking":
+        """One of several answers of models that this request asks for: its tries are the request's, its outcome not."""
+        return Booking(self.endpoint, self.request_id, self._metrics)
+
+    def add(self, round_: "Booking") -> None:
+        """A round has ended: what it took counts for the request."""
+        self.replica = round_.replica or self.replica
+        self.attempts += round_.attempts
+        self.resumed += round_.resumed
+        self.queued_s += round_.queued_s
 
     def _settle(self) -> None:
         if self._settled:
             return
         self._settled = True
         outcome = self.outcome or ClientGone.code  # nobody said how it ended: the client left in the middle
-        duration_s = self._clock() - self._started
+        duration_s = self.passed_s
         stream = "true" if self.stream else "false"
         self._metrics.open_requests.dec()
         self._metrics.requests.labels(self.endpoint, stream, outcome).inc()
@@ -112,6 +140,7 @@ class Entry:
             finish_reason=self.finish_reason,
             prompt_tokens=prompt,
             completion_tokens=completion,
+            **self.facts,
         )
 
 

@@ -52,6 +52,17 @@ class Metrics:
         self.hedges = counter("scout_hedges", "Second replicas asked, by whether they won", ["outcome"])
         self.retries_left = gauge("scout_retry_budget", "Extra attempts saved up")
 
+        # ---- the conversation door
+        intents = "Messages by the route that they were found to take"
+        self.intents = counter("scout_intents", intents, ["route"])
+        tiers = 'Tiers asked, by what came of it: "ok" or an error code'
+        self.tiers = counter("scout_tiers", tiers, ["tier", "outcome"])
+        lookups = "Cacheable questions: hit, miss, or shared (another's answer under way was joined)"
+        self.cache = counter("scout_cache", lookups, ["outcome"])
+        self.tools = counter("scout_tool_calls", "Tools that models have called", ["tool", "outcome"])
+        self.labels = counter("scout_sensitive_conversations", "Conversations found to be sensitive")
+        self.cost = counter("scout_cost_dollars", "What the cloud has charged, by our price table", ["tier"])
+
         # ---- replicas, their site and the way to it
         in_flight = "Requests that hold a lease on the replica"
         self.in_flight = gauge("scout_replica_in_flight", in_flight, ["replica"])

@@ -43,6 +43,10 @@ class AttemptFailed(Exception):
         self.reached = reached
 
 
+class StoreFailed(Exception):
+    """The database could not be asked. Says why, for our own log: never a value of a row."""
+
+
 Headers = Sequence[tuple[str, str]]
 
 ONLY_FIRST = (0,)

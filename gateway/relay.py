@@ -24,10 +24,14 @@ from gateway.pool import Lease, Pool
 from gateway.ports import AttemptFailed, Chunk, Clock, Fault
 from gateway.watch import Watch
 from gateway.work import Opened, Work
+from shared import headers
 
 BROKEN = (
     "The connection to the model broke before the answer was complete. What came so far is not all of it. Ask again."
 )
+
+
+SERVED_BY = "on-prem"
 
 
 class Resumer(Protocol):
@@ -108,6 +112,10 @@ class Relay:
             self._started = True
             self._entry.first_content()
         return told
+
+    def headers(self) -> list[tuple[str, str]]:
+        """What the answer's headers say of it: who gives it."""
+        return [(headers.SERVED_BY, SERVED_BY), (headers.REPLICA, self.replica)]
 
     def finished(self) -> bool:
         """Whether all has been told; the answer is then settled as whole. Spares a sender the last, empty round."""

@@ -4,9 +4,18 @@ The slices and their defaults; `gateway.configuration` reads them. Every module 
 """
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from gateway.routes import DEFAULT, Route, Tier
+
+DATABASE_URL = "sqlite:///.scout/gateway.db"
+DEALERSHIP_DIR = Path(__file__).parent / "dealership"
+"""The dealership that is shipped: its prompt, intents, answers, opening hours and prices."""
+
+_ON_PREM_ALONE = Route(chain=(Tier.ON_PREM,))
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -119,7 +128,7 @@ class Limits(_Slice):
     max_tools: int = Field(128, ge=0, description="`tools`")
 
 
-class Route(_Slice):
+class DoorClocks(_Slice):
     """A front door's own clocks, where they differ from [on_prem]'s, and its place in the queue."""
 
     first_content_timeout_s: Seconds | None = None
@@ -130,15 +139,48 @@ class Route(_Slice):
     )
 
 
-class ChatCompletions(Route):
+class ChatCompletions(DoorClocks):
     """The OpenAI-compatible endpoint, /v1/chat/completions."""
 
 
-class Chat(Route):
+class Chat(DoorClocks):
     """The conversation endpoint, /api/chat."""
 
     max_tokens: int = Field(512, ge=1)
     temperature: float = Field(0.2, ge=0, le=2, description="low: an assistant that quotes prices should not improvise")
+
+
+class Cloud(_Slice):
+    """The cloud model behind OpenAI's API. There is such a tier only where a key for it is set."""
+
+    model: str = Field("gpt-4.1-mini", description="the model's name there; its prices stand in prices.toml")
+    connect_timeout_s: Seconds = Field(3.0, description="to a connection")
+    first_content_timeout_s: Seconds = Field(10.0, description="then the tier has failed")
+    idle_timeout_s: Seconds = Field(20.0, description="the longest gap between two reads of a running stream")
+    total_timeout_s: Seconds = Field(120.0, description="a whole stream")
+    monthly_budget_usd: float | None = Field(
+        None, ge=0, description="a hard stop: nothing is sent once a month has cost so much"
+    )
+
+
+class Cache(_Slice):
+    """Answers that are the same for everybody."""
+
+    max_bytes: int = Field(16 * 1024 * 1024, ge=0, description="of all entries; the least recently used goes first")
+    max_entry_bytes: int = Field(32 * 1024, ge=1, description="a longer answer is not kept")
+    max_temperature: float = Field(0.3, ge=0, le=2, description="an answer made with more of it is one of many")
+
+
+class Sessions(_Slice):
+    """What is remembered of a conversation."""
+
+    expire_after_s: float = Field(2_592_000.0, gt=0, description="of idleness; then it is deleted: 30 days")
+    max_messages: int = Field(400, ge=2, description="of one conversation; the oldest exchanges go first")
+    max_previous: int = Field(100, ge=0, description="messages of `previousMessages`, the history that a client sends")
+    busy_wait_s: float = Field(
+        0.0, ge=0, le=60, description="a second message while one is answered waits so long; then a 409"
+    )
+    context_tokens: int = Field(4096, ge=256, description="the model's context; what does not fit is left out")
 
 
 class Cors(_Slice):
@@ -185,6 +227,10 @@ class Topology(_Slice):
     limits: Limits = Limits()
     chat_completions: ChatCompletions = ChatCompletions()
     chat: Chat = Chat()
+    cloud: Cloud = Cloud()
+    cache: Cache = Cache()
+    sessions: Sessions = Sessions()
+    routes: dict[str, Route] = {}
     cors: Cors = Cors()
     shutdown: Shutdown = Shutdown()
 
@@ -197,7 +243,16 @@ class Settings(Topology):
     api_keys: tuple[SecretStr, ...]
     admin_keys: tuple[SecretStr, ...] = ()
     onprem_key: SecretStr
+    openai_key: SecretStr | None = None
+    openai_url: str = "https://api.openai.com/v1"
+    database_url: str = DATABASE_URL
+    dealership_dir: Path = DEALERSHIP_DIR
+    tokenizer: Path | None = None
     tailscale_socket: str = ""
+
+    def route(self, name: str) -> Route:
+        """A row of the routing table, or that of the default route. Without a table there is on-prem alone."""
+        return self.routes.get(name) or self.routes.get(DEFAULT) or _ON_PREM_ALONE
 
     @model_validator(mode="after")
     def _check_together(self) -> "Settings":

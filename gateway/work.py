@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.affinity import PromptKeys
 from gateway.budget import Budget, Clocks
-from gateway.ledger import Entry
+from gateway.ledger import Booking
 from gateway.line import Priority
 from gateway.pool import Lease, Visit
 from gateway.ports import Chunk, UpstreamStream
@@ -27,7 +27,7 @@ class Work:
     clocks: Clocks
     budget: Budget
     priority: Priority
-    entry: Entry
+    entry: Booking
     arrived_at: float
     visited: set[Visit] = field(default_factory=set)
 

@@ -9,7 +9,16 @@ SHOULD_RETRY = "x-should-retry"
 """Read by the official OpenAI clients, which else retry twice by themselves."""
 
 SERVED_BY = "x-scout-served-by"
-"""The tier that answered: `on-prem`, and later its fallbacks."""
+"""The tier that answered: `on-prem`, `openai`, `database`, `cached` or `static`."""
+
+ROUTE = "x-scout-route"
+"""Of a request: the row of the routing table that its client wants. Of an answer: the one that it took."""
+
+SESSION = "x-scout-session"
+"""The conversation's id: what the client sends as `sessionId` with its next message."""
+
+CACHE = "x-scout-cache"
+"""How a kept answer was found: `hit`, `shared` (another client's was joined), `preloaded` or `stale`."""
 
 REPLICA = "x-scout-replica"
 """The replica that answered, by name: what an operator wants to know first."""
@@ -29,5 +38,5 @@ PRIORITY = "x-scout-priority"
 RESUMED = "x-scout-resumed"
 """In the last chunks of a stream: how often it was carried on by another replica. Absent means never."""
 
-EXPOSED = (REQUEST_ID, RETRY_AFTER, SHOULD_RETRY, SERVED_BY, REPLICA)
+EXPOSED = (REQUEST_ID, RETRY_AFTER, SHOULD_RETRY, SERVED_BY, REPLICA, ROUTE, SESSION, CACHE)
 """What a browser's script may read across origins."""

@@ -6,43 +6,60 @@ for a client that leaves, errors, and the sending of an answer, whole or as it c
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.api.body import read_json
 from gateway.api.client_end import client_end
 from gateway.api.presence import Presence
 from gateway.api.request_id import assign_request_id
-from gateway.api.responses import Encoder, send_error, send_stream, send_whole
-from gateway.chat import Call, Gateway, Question, Streamed, complete
+from gateway.api.responses import Encoder, Stream, send_error, send_stream, send_whole
+from gateway.api.state import State
+from gateway.chat import Whole
 from gateway.errors import ClientGone, GatewayError, InternalError, MethodNotAllowed
 from gateway.logs import Log
-from gateway.settings import Route
-from shared import headers
 
 FAULT = "Something went wrong on our side. The operator finds it in the log by the request id."
 
-_AUTHORIZATION = headers.AUTHORIZATION.encode()
-_DEADLINE_MS = headers.DEADLINE_MS.encode()
-_PRIORITY = headers.PRIORITY.encode()
+
+class Arrival:
+    """A request at a door: its headers, and its body once somebody reads it."""
+
+    __slots__ = ("_given", "_max_body_bytes", "_receive", "request_id")
+
+    def __init__(self, scope: Scope, receive: Receive, max_body_bytes: int, request_id: str) -> None:
+        self.request_id = request_id
+        self._given: dict[bytes, bytes] = dict(scope["headers"])
+        self._receive = receive
+        self._max_body_bytes = max_body_bytes
+
+    def header(self, name: str) -> str | None:
+        """The last header of this name, lower case; None if there is none."""
+        value = self._given.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
+    async def read(self) -> dict[str, Any]:
+        """The body, a JSON object. Raises GatewayError."""
+        return await read_json(self._receive, self._max_body_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An answer as it comes, and how it is written."""
+
+    stream: Stream[Any]
+    encoder: Encoder[Any]
 
 
 class Door(Protocol):
-    """One path that answers with a model. `endpoint` is its name in logs and metrics."""
+    """One path that answers with a model."""
 
-    endpoint: str
     max_body_bytes: int
 
-    @property
-    def route(self) -> Route:
-        """Its clocks and its place in the queue."""
-
-    def question(self, body: dict[str, Any]) -> Question:
-        """What the body asks. Raises GatewayError."""
-
-    def encoder(self, question: Question, request_id: str) -> Encoder:
-        """How a streamed answer to it is written."""
+    async def answer(self, state: State, arrival: Arrival) -> Whole | Outgoing:
+        """What the request is answered with. Raises GatewayError. Safe to cancel."""
 
 
 class Doors:
@@ -85,65 +102,45 @@ class Doors:
 class _Visit:
     """One request at a door."""
 
-    __slots__ = ("_door", "_end", "_presence", "_question", "_receive", "_scope", "_send", "_started", "request_id")
+    __slots__ = ("_door", "_end", "_presence", "_receive", "_scope", "_send_on", "_started", "request_id")
 
     def __init__(self, door: Door, scope: Scope, receive: Receive, send: Send) -> None:
         self._door = door
         self._scope = scope
         self._receive = receive
-        self._send = send
+        self._send_on = send
         self._end = client_end(scope)
         self._presence = Presence(self._end)
-        self._question: Question | None = None
         self._started = False
         self.request_id = assign_request_id(scope)
 
     async def run(self) -> None:
         """To its end, or until the client leaves: then nobody is there to be told, and the ledger has it."""
         with suppress(ClientGone):
-            await self._presence.needed_for(self._answer(self._scope["state"]["gateway"]))
+            await self._presence.needed_for(self._answer())
 
     async def tell_fault(self) -> None:
         """Something unforeseen has happened. An answer that has begun is torn by the server when we return."""
         if not self._started:
             await send_error(self._send, InternalError(FAULT), self.request_id)
 
-    async def _answer(self, gateway: Gateway) -> None:
+    async def _send(self, message: Message) -> None:
+        self._started = True
+        await self._send_on(message)
+
+    async def _answer(self) -> None:
         try:
             if self._scope["method"] != "POST":
                 raise MethodNotAllowed(f"Use POST for {self._scope['path']}.")
-            answer = await complete(gateway, self._call())
+            arrival = Arrival(self._scope, self._receive, self._door.max_body_bytes, self.request_id)
+            answer = await self._door.answer(self._scope["state"], arrival)
         except ClientGone:
             raise
         except GatewayError as error:
             await send_error(self._send, error, self.request_id)
             return
-        self._started = True
-        if not isinstance(answer, Streamed):
+        if not isinstance(answer, Outgoing):
             await send_whole(self._send, answer, self.request_id)
             return
-        assert self._question is not None  # noqa: S101  # there is no answer before a question
-        answer.relay.on_overdue = self._presence.expire
-        encoder = self._door.encoder(self._question, self.request_id)
-        await send_stream(self._send, self._end, answer, encoder, self.request_id)
-
-    def _call(self) -> Call:
-        given: dict[bytes, bytes] = dict(self._scope["headers"])
-        return Call(
-            self._door.endpoint,
-            self._door.route,
-            self.request_id,
-            _text(given.get(_AUTHORIZATION)),
-            _text(given.get(_DEADLINE_MS)),
-            _text(given.get(_PRIORITY)),
-            self._read,
-        )
-
-    async def _read(self) -> Question:
-        body = await read_json(self._receive, self._door.max_body_bytes)
-        self._question = self._door.question(body)
-        return self._question
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("latin-1")
+        answer.stream.on_overdue = self._presence.expire
+        await send_stream(self._send, self._end, answer.stream, answer.encoder, self.request_id)

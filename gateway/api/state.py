@@ -5,12 +5,14 @@ from typing import Annotated, TypedDict, cast
 from fastapi import Depends, Request
 
 from gateway.chat import Gateway
+from gateway.conversation import Conversations
 
 
 class State(TypedDict):
     """Starlette copies it into every request's state."""
 
     gateway: Gateway
+    conversations: Conversations
 
 
 async def _gateway(request: Request) -> Gateway:
@@ -18,3 +20,10 @@ async def _gateway(request: Request) -> Gateway:
 
 
 TheGateway = Annotated[Gateway, Depends(_gateway)]
+
+
+async def _conversations(request: Request) -> Conversations:
+    return cast(Conversations, request.state.conversations)
+
+
+TheConversations = Annotated[Conversations, Depends(_conversations)]

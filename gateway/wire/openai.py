@@ -53,6 +53,7 @@ class OpenAiEncoder:
     """Server-sent events as OpenAI's clients read them."""
 
     content_type = CONTENT_TYPE
+    headers: Sequence[tuple[str, str]] = ()
 
     def __init__(self, request_id: str, *, wants_usage: bool, wants_ids: bool = False) -> None:
         self._request_id = request_id

@@ -1,23 +1,25 @@
 """Plain text: what a page reads from the body with a TextDecoder.
 
 The format has no place for an error after the first byte. A broken answer is therefore torn, never ended cleanly:
-`fail` has nothing to send, and the connection is closed without the end of its body.
+`fail` has nothing to send, and the connection is closed without the end of its body. Nor has it one for who speaks and
+which tools are used: the headers say the first, and a client that wants the rest asks for `text/event-stream`.
 """
 
 from collections.abc import Sequence
 
 from gateway.errors import GatewayError
-from gateway.ports import Chunk
+from gateway.events import Event, Text
 
 
 class TextEncoder:
-    """The content of the first choice, as UTF-8."""
+    """The text of an answer, as UTF-8."""
 
     content_type = "text/plain; charset=utf-8"
+    headers: Sequence[tuple[str, str]] = ()
 
-    def encode(self, chunks: Sequence[Chunk]) -> bytes:
-        """The text that these chunks add."""
-        return "".join([chunk.text for chunk in chunks]).encode("utf-8", "replace")
+    def encode(self, events: Sequence[Event]) -> bytes:
+        """The text that these events add."""
+        return "".join([event.text for event in events if isinstance(event, Text)]).encode("utf-8", "replace")
 
     def end(self) -> bytes:
         """A whole text simply ends."""

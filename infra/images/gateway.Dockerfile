@@ -18,6 +18,8 @@ RUN groupadd --gid 10001 scout && useradd --uid 10001 --gid 10001 --no-create-ho
 COPY --from=packages /opt/gateway /opt/gateway
 COPY shared /app/shared
 COPY gateway /app/gateway
+# Where the database lies: a volume made here belongs to the account that writes it.
+RUN install -d -o scout -g scout -m 0750 /var/lib/scout
 # Compiled now, because the container has a read-only root and would compile again at every start.
 RUN /opt/gateway/bin/python -m compileall -q /app /opt/gateway/lib
 ENV PATH=/opt/gateway/bin:$PATH \

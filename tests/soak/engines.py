@@ -80,7 +80,7 @@ def tool_call(body: engine.Body) -> Act:
 
 
 def calls_tools(replica: Replica) -> None:
-    """Has the replica answer half the streamed questions that offer tools with a call.
+    """Has the replica answer half the streamed questions that offer the traffic's own tool with a call.
 
     Which half is the question's business, as it is a model's: a broken text must not go on elsewhere as a call.
     """
@@ -88,7 +88,8 @@ def calls_tools(replica: Replica) -> None:
 
     async def act(exchange: Exchange) -> None:
         body = exchange.json
-        if body.get("tools") and body.get("stream") and crc32(json.dumps(body["messages"]).encode()) % 2:
+        offered = {tool["function"]["name"] for tool in body.get("tools") or ()}
+        if "find_car" in offered and body.get("stream") and crc32(json.dumps(body["messages"]).encode()) % 2:
             await tool_call(body)(exchange)
         else:
             await serve(exchange)

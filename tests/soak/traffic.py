@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 
-from gateway.dealership.prompt import conversation
 from tests.chaos.scripted import engine
 from tests.chaos.tally import Lost, Result, Tally, verdict
+from tests.support.spoken import conversation
 from tests.support.upstream import MODEL
 
 CHAT = "/v1/chat/completions"

@@ -7,11 +7,11 @@ import asyncio
 
 import pytest
 
-from gateway.dealership.prompt import conversation
 from tests.chaos.scripted import engine
 from tests.chaos.scripted.conftest import StageOf
 from tests.chaos.scripted.replica import Fault, end_of_body, half_an_event, reset, says, silence
 from tests.chaos.scripted.stage import SOON_SILENT, UNMOVED, until
+from tests.support.spoken import conversation
 from tests.support.upstream import DONE, Act, chunk, reset_at_once, status
 
 pytestmark = pytest.mark.anyio

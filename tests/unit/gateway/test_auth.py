@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from gateway.auth import Keyring
+from gateway.auth import Keyring, split_name
 from gateway.errors import Unauthenticated
 
 KEY, OTHER = "a-key-of-a-client-1", "a-key-of-a-client-2"
@@ -54,3 +54,35 @@ def test_a_keyring_without_keys_lets_nobody_in() -> None:
 
 def test_a_keyring_does_not_keep_its_keys_in_the_clear() -> None:
     assert KEY not in repr(vars(Keyring([KEY])))
+
+
+def test_a_key_with_a_name_belongs_to_the_tenant_of_that_name_and_so_does_its_successor() -> None:
+    old, new = (
+        Keyring([f"website:{key}"]).authenticate(f"Bearer {key}") for key in ("an-old-key-12345", "a-new-key-12345")
+    )
+    assert (old.tenant, new.tenant) == ("website", "website")
+    assert old.key_id != new.key_id
+
+
+def test_a_key_without_a_name_is_its_own_tenant() -> None:
+    caller = Keyring(["a-key-without-a-name"]).authenticate("Bearer a-key-without-a-name")
+    assert caller.tenant == caller.key_id
+
+
+@pytest.mark.parametrize(
+    ("written", "apart"),
+    [
+        ("website:the-key", ("website", "the-key")),
+        ("the-key", ("", "the-key")),
+        ("Website:the-key", ("", "Website:the-key")),
+        ("9:the-key", ("", "9:the-key")),
+        ("a:b:c", ("a", "b:c")),
+    ],
+)
+def test_a_name_stands_before_a_colon(written: str, apart: tuple[str, str]) -> None:
+    assert split_name(written) == apart
+
+
+def test_the_name_is_no_part_of_the_key() -> None:
+    with pytest.raises(Unauthenticated):
+        Keyring(["website:the-key-itself"]).authenticate("Bearer website:the-key-itself")

@@ -17,12 +17,12 @@ from gateway.budget import (
 )
 from gateway.errors import InvalidField
 from gateway.line import Priority
-from gateway.settings import Attempts, OnPrem, Route
+from gateway.settings import Attempts, DoorClocks, OnPrem
 
 NOW = 1000.0
 CLOCKS = Clocks(connect_s=3, first_content_s=30, idle_s=20, total_s=300)
 ON_PREM = OnPrem(connect_timeout_s=3, first_content_timeout_s=30, idle_timeout_s=20, total_timeout_s=300)
-INTERACTIVE, BATCH = Route(priority="interactive"), Route(priority="batch")
+INTERACTIVE, BATCH = DoorClocks(priority="interactive"), DoorClocks(priority="batch")
 
 
 def start(deadline_s: float | None = None, clocks: Clocks = CLOCKS, attempts: int = 4, resumes: int = 2) -> Budget:
@@ -35,13 +35,13 @@ def start(deadline_s: float | None = None, clocks: Clocks = CLOCKS, attempts: in
 @pytest.mark.parametrize(
     ("route", "clocks"),
     [
-        pytest.param(Route(), (3, 30, 20, 300), id="the upstream's"),
-        pytest.param(Route(first_content_timeout_s=5), (3, 5, 20, 300), id="its own first content"),
-        pytest.param(Route(idle_timeout_s=6), (3, 30, 6, 300), id="its own idle gap"),
-        pytest.param(Route(total_timeout_s=900), (3, 30, 20, 900), id="its own total, and longer"),
+        pytest.param(DoorClocks(), (3, 30, 20, 300), id="the upstream's"),
+        pytest.param(DoorClocks(first_content_timeout_s=5), (3, 5, 20, 300), id="its own first content"),
+        pytest.param(DoorClocks(idle_timeout_s=6), (3, 30, 6, 300), id="its own idle gap"),
+        pytest.param(DoorClocks(total_timeout_s=900), (3, 30, 20, 900), id="its own total, and longer"),
     ],
 )
-def test_a_route_s_clocks_go_before_the_upstream_s(route: Route, clocks: tuple[float, ...]) -> None:
+def test_a_route_s_clocks_go_before_the_upstream_s(route: DoorClocks, clocks: tuple[float, ...]) -> None:
     assert astuple(clocks_for(ON_PREM, route)) == clocks
 
 
@@ -83,7 +83,9 @@ def test_no_header_but_a_whole_number_makes_a_deadline(value: str) -> None:
         pytest.param("interactive", INTERACTIVE, Priority.INTERACTIVE, id="as it is"),
     ],
 )
-def test_a_client_may_lower_its_priority_and_not_raise_it(value: str | None, route: Route, priority: Priority) -> None:
+def test_a_client_may_lower_its_priority_and_not_raise_it(
+    value: str | None, route: DoorClocks, priority: Priority
+) -> None:
     assert parse_priority(value, route) is priority
 
 

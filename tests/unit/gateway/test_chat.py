@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.auth import Keyring
-from gateway.chat import EXPECTED_ANSWER_TOKENS, Call, Gateway, Question, Streamed, Whole, complete
+from gateway.chat import Call, Gateway, Question, Streamed, Whole, complete
 from gateway.ending import Ending
 from gateway.errors import (
     DeadlineExceeded,
@@ -22,6 +22,8 @@ from gateway.errors import (
 )
 from gateway.ports import Answer, Fault
 from gateway.settings import Chat
+from gateway.tiers.on_prem import EXPECTED_ANSWER_TOKENS, OnPrem
+from shared import headers
 from tests.unit.gateway.accounts import Accounts
 from tests.unit.gateway.attempts_bench import Bench, attempts_bench
 from tests.unit.gateway.manual_clock import ManualClock
@@ -117,7 +119,7 @@ def client(accounts: Accounts, clock: ManualClock) -> Callable[..., Client]:
             attempts=bench.attempts,
             retries=bench.retries,
             ending=Ending(),
-            whole_tokens=set(),
+            on_prem=OnPrem(bench.pool, bench.attempts, bench.settings.attempts, clock),
             paths=dict,
             clock=clock,
         )
@@ -132,7 +134,7 @@ def client(accounts: Accounts, clock: ManualClock) -> Callable[..., Client]:
 async def test_a_whole_answer_comes_as_the_bytes_of_the_replica(client) -> None:
     asking = client(answer())
     whole = await asking.ask(temperature=0.5)
-    assert whole == Whole(b'{"as": "it came"}', replica="replica-0", served_by="on-prem")
+    assert whole == Whole(b'{"as": "it came"}', replica="replica-0")
     assert [(how, url, request_id) for how, url, _, request_id in asking.bench.upstream.calls] == [
         ("ask", URL, "req_1")
     ]
@@ -160,7 +162,8 @@ async def test_a_streamed_answer_takes_over_all_that_the_request_holds(client) -
     asking = client(stream)
     streamed = await asking.ask(stream=True)
     assert isinstance(streamed, Streamed)
-    assert (streamed.replica, streamed.served_by) == ("replica-0", "on-prem")
+    assert streamed.relay.headers() == [(headers.SERVED_BY, "on-prem"), (headers.REPLICA, "replica-0")]
+    assert streamed.question.stream
     assert (asking.held, stream.closed, asking.bench.accounts.lines) == (1, False, [])
     assert asking.gateway.ending.streams == 1
     assert [chunk async for chunks in streamed.relay for chunk in chunks] == [

@@ -12,8 +12,10 @@ from gateway.settings import Topology
 
 ROOT = Path(__file__).parents[3]
 CLIENT_KEY, ONPREM_KEY, ADMIN_KEY = "client-key-0123456789", "onprem-key-0123456789", "admin-key-0123456789"
-IN_FILES = {"SCOUT_API_KEYS_FILE", "SCOUT_ADMIN_KEYS_FILE", "SCOUT_ONPREM_KEY_FILE"}
-EVERY_FIELD = [(section, field) for section, slice_ in Topology() for field in type(slice_).model_fields]
+IN_FILES = {f"{name}_FILE" for name in ("SCOUT_API_KEYS", "SCOUT_ADMIN_KEYS", "SCOUT_ONPREM_KEY", "SCOUT_OPENAI_KEY")}
+EVERY_FIELD = [
+    (section, field) for section, slice_ in Topology() if section != "routes" for field in type(slice_).model_fields
+]
 
 
 class Environment(Mapping[str, str]):
@@ -256,6 +258,11 @@ def test_described_settings_show_everything_but_the_secrets(config: Path) -> Non
         "api_keys": ["**********"],
         "admin_keys": ["**********"],
         "tailscale_socket": "",
+        "openai_key": None,
+        "openai_url": "https://api.openai.com/v1",
+        "database_url": "sqlite:///.scout/gateway.db",
+        "dealership_dir": str(ROOT / "gateway" / "dealership"),
+        "tokenizer": None,
         "onprem_key": "**********",
     }
 

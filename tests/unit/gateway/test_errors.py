@@ -6,13 +6,14 @@ from gateway.errors import GatewayError
 
 LEAVES = [leaf for leaf in GatewayError.__subclasses__() if leaf.__module__ == "gateway.errors"]
 RETRYABLE = {
-    *("overloaded", "queue_full", "draining"),
+    *("overloaded", "queue_full", "draining", "store_unavailable", "conversation_busy"),
     *("upstream_lost", "upstream_protocol_error", "upstream_timeout", "upstream_unavailable"),
 }
 FAULTS = {
     "invalid_request_error": range(400, 423),
     "authentication_error": [401],
     "client_error": [499],
+    "conflict_error": [409],
     "upstream_error": range(502, 505),
     "overloaded_error": [429, 503],
     "deadline_error": [504],

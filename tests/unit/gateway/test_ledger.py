@@ -192,3 +192,32 @@ def test_requests_that_are_open_at_once_are_counted(accounts: Accounts) -> None:
     with accounts.ledger.open("chat", "req_1"), accounts.ledger.open("chat", "req_2"):
         assert accounts.count("scout_open_requests") == 2
     assert accounts.count("scout_open_requests") == 0
+
+
+def test_a_round_s_tries_are_the_request_s_and_its_outcome_is_not(accounts: Accounts) -> None:
+    with accounts.ledger.open("chat", "req_1") as entry:
+        for replica, error in (("replica-0", None), ("replica-2", UpstreamLost("It broke."))):
+            round_ = entry.round()
+            round_.attempt(replica)
+            round_.queued_s = 0.5
+            round_.first_content()  # of a model, which is not yet that of the client
+            if error is not None:
+                round_.fail(error)
+            entry.add(round_)
+        entry.add(entry.round())  # one that came to nobody
+        entry.outcome = OK
+    line = accounts.line
+    assert [line[name] for name in ("outcome", "replica", "attempts", "queued_s", "first_content_s")] == [
+        "ok",
+        "replica-2",
+        2,
+        1.0,
+        None,
+    ]
+
+
+def test_facts_of_a_door_stand_in_the_line(accounts: Accounts) -> None:
+    with accounts.ledger.open("chat", "req_1") as entry:
+        entry.facts |= {"route": "general.greeting"}
+        entry.outcome = OK
+    assert accounts.line["route"] == "general.greeting"

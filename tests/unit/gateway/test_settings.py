@@ -12,11 +12,15 @@ from gateway.settings import Attempts, OnPrem, Settings, Topology
 from tests.unit.gateway.pool_bench import CLIENT_KEY, ONPREM_KEY, settings_for
 
 SHOWN = (Path(__file__).parents[3] / "gateway.toml").read_text("utf-8")
-EVERY_FIELD = [(section, field) for section, slice_ in Topology() for field in type(slice_).model_fields]
+EVERY_FIELD = [
+    (section, field) for section, slice_ in Topology() if section != "routes" for field in type(slice_).model_fields
+]
 
 
 def test_the_repositorys_file_shows_every_setting_with_its_default() -> None:
-    assert tomllib.loads(SHOWN) == Topology().model_dump(mode="json", exclude_none=True)
+    shown = tomllib.loads(SHOWN)
+    assert shown.pop("routes")  # the dealership's own, and not a default
+    assert {**shown, "routes": {}} == Topology().model_dump(mode="json", exclude_none=True)
     for section, field in EVERY_FIELD:
         assert re.search(rf"^(# )?{field} = ", SHOWN, re.MULTILINE), f"{section}.{field} is not in gateway.toml"
 

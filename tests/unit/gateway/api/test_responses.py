@@ -8,7 +8,6 @@ from starlette.types import Message
 
 from gateway.api.client_end import ClientEnd
 from gateway.api.responses import send_stream
-from gateway.chat import Streamed
 from gateway.wire.openai import OpenAiEncoder
 from tests.unit.gateway.accounts import Accounts
 from tests.unit.gateway.chunks import finish, text, usage
@@ -59,7 +58,7 @@ async def sent(bench: Bench, flow: Flow | None = None) -> list[Message]:
 
     encoder = OpenAiEncoder("req_1", wants_usage=True)
     end = ClientEnd(Wire(messages), flow or Flow())
-    await send_stream(send, end, Streamed(bench.relay, bench.relay.replica), encoder, "req_1")
+    await send_stream(send, end, bench.relay, encoder, "req_1")
     return messages
 
 
@@ -100,8 +99,7 @@ async def test_a_client_that_cannot_be_sent_to_leaves_nothing_open(start: Start)
             raise OSError
 
     with pytest.raises(OSError):
-        streamed = Streamed(bench.relay, "replica-0")
-        await send_stream(send, ClientEnd(Wire([]), Flow()), streamed, OpenAiEncoder("r", wants_usage=False), "r")
+        await send_stream(send, ClientEnd(Wire([]), Flow()), bench.relay, OpenAiEncoder("r", wants_usage=False), "r")
     assert not bench.holds
 
 

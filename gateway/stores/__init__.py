@@ -1,0 +1,1 @@
+"""What outlives a process: tables in one database, SQLite unless the operator names another."""

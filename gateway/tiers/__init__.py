@@ -1,0 +1,1 @@
+"""The tiers: every source of answers behind one interface, `source.Source`."""
