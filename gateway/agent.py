@@ -8,6 +8,7 @@ and valid; a tool that fails is told to the model and to the client; what a tool
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from gateway.desk import ToolResult
 from gateway.errors import GatewayError, UpstreamLost
 from gateway.events import Event, Finished, Seam, Served, Text, ToolAnswered, ToolCalled
 from gateway.ports import Chunk
@@ -22,20 +23,7 @@ MAX_ROUNDS = 4
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
-class Result(Protocol):
-    """What a tool has said. `content` is for the model, `summary` for people."""
-
-    @property
-    def ok(self) -> bool: ...
-    @property
-    def content(self) -> str: ...
-    @property
-    def summary(self) -> str: ...
-    @property
-    def changed(self) -> bool: ...
-
-
-RunTool = Callable[[ToolCall], Awaitable[Result]]
+RunTool = Callable[[ToolCall], Awaitable[ToolResult]]
 
 
 class Ask(Protocol):
