@@ -1,51 +1,67 @@
 """Answers that are the same for everybody, kept by what was asked. Pure: the time is passed in.
 
-Exact, on the normalised message: a question that only resembles another is another. Promises: a tenant never sees
-another's entry; an answer about an older stock is never given as fresh; the entries never take more than the bound.
+Exact, on the normalised message: a question that only resembles another is another. Between the classification and the
+plan, and once more as the last resort. Promises: a tenant never sees another's entry; an answer about another stock is
+never given as fresh; the entries never take more than the bound.
 """
 
 import re
+import sys
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-ENTRY_OVERHEAD_BYTES = 600
-"""Measured, of an entry with an empty text: the key's strings and tuple, the answer, and the table's own slots."""
+ENTRY_OVERHEAD_BYTES = 700
+"""Measured on CPython 3.11, the most of any size up to 90,000 entries: what one takes beside its texts, which is the
+tuples, the answer, three counts of tokens, and the table's own slots just after it has grown."""
 
-_SPACE = re.compile(r"\s+")
-_OUTER = " .,;:!?'\"()[]*~-\u00a1\u00bf\u2013\u2014\u2018\u2019\u201c\u201d\u2026"
+_TYPED = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
+"""Quotes as telephones type them, and as keyboards do."""
+
+_BEFORE = " !?\u00a1\u00bf"
+_BEHIND = " .,;:!?\u2026\u3002"
+"""Quotes, brackets and dashes are left: 20" is no 20, ":)" is no ":(", and "2019-" is not the year alone."""
+
+_RAISED = re.compile("[\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u2089\u2150-\u215f]")
+"""Digits that NFKC would put level with others: a raised 2 after a 5 would make 52."""
 
 
 def normalise(message: str) -> str:
-    """The message without what never changes its meaning: case, width, spaces, and the signs around it.
+    """The message without what never changes its meaning: case, width, spaces, and what ends a sentence.
 
-    Numbers, and signs inside of it ("cx-5", "3.5"), stay.
+    Numbers, and signs inside of it ("cx-5", "3.5"), stay. Where nothing but signs was written, they are the message.
     """
-    folded = unicodedata.normalize("NFKC", message).casefold()
-    return _SPACE.sub(" ", folded).strip(_OUTER)
+    message = message.translate(_TYPED)
+    form: Literal["NFC", "NFKC"] = "NFC" if _RAISED.search(message) else "NFKC"
+    # Once more after the folding, which takes some letters apart.
+    folded = unicodedata.normalize(form, unicodedata.normalize(form, message).casefold())
+    squeezed = " ".join(folded.split())
+    return squeezed.lstrip(_BEFORE).rstrip(_BEHIND) or squeezed
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What an answer depends on. The versions are those of the instructions and of the stock."""
+    """What an answer depends on. `prompt_version` is that of the instructions; `inventory_version` grows by each change
+    of the stock. The model is not in it: it changes with a restart only, and the cache does not outlive one.
+    """
 
     tenant: str
     route: str
     prompt_version: str
-    stock_version: int
+    inventory_version: int
     message: str
 
 
-def key_of(tenant: str, route: str, prompt_version: str, stock_version: int, message: str) -> Key:
+def key_of(tenant: str, route: str, prompt_version: str, inventory_version: int, message: str) -> Key:
     """The key of a message as the customer wrote it."""
-    return Key(tenant, route, prompt_version, stock_version, normalise(message))
+    return Key(tenant, route, prompt_version, inventory_version, normalise(message))
 
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """A whole answer: who generated it, and when, in seconds on the caller's clock."""
+    """A whole answer: the tier that generated it, and when, in seconds on the caller's clock."""
 
     text: str
     served_by: str
@@ -58,29 +74,35 @@ def storable(
     *,
     first_turn: bool,
     sensitive: bool,
-    ttl_s: float,
+    route_ttl_s: float,
     temperature: float,
     max_temperature: float,
-    whole: bool,
+    outcome_ok: bool,
     resumed: bool,
     finish_reason: str | None,
     changed: bool,
     tools_failed: bool,
 ) -> bool:
-    """Whether an answer may be kept: one that anybody who asks the same may get, and that nothing is wrong with."""
+    """Whether an answer may be kept: one that anybody who asks the same may get, and that nothing is wrong with.
+
+    `sensitive` counts the answer's own text too, and `changed` says that a tool has changed something for its customer.
+    """
     for_everybody = first_turn and not sensitive and not changed
-    faultless = whole and not resumed and not tools_failed and finish_reason == "stop"
-    return for_everybody and faultless and ttl_s > 0 and temperature <= max_temperature
+    faultless = outcome_ok and not resumed and not tools_failed and finish_reason == "stop"
+    return for_everybody and faultless and route_ttl_s > 0 and temperature <= max_temperature
+
+
+_Place = tuple[str, str, str, str]
 
 
 class AnswerCache:
-    """Kept by use: what was not asked for the longest goes first."""
+    """Kept by use: what was not asked for the longest goes first. Bytes are those in memory."""
 
     def __init__(self, max_bytes: int, max_entry_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._max_entry_bytes = max_entry_bytes
-        # The stock's version is in the entry and not in the table's key: a newer answer takes the older one's place.
-        self._entries: OrderedDict[Key, tuple[int, CachedAnswer]] = OrderedDict()
+        # The stock's version is in the entry and not in its place: the newest answer takes the place of older ones.
+        self._entries: OrderedDict[_Place, tuple[int, CachedAnswer]] = OrderedDict()
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -93,46 +115,56 @@ class AnswerCache:
 
     def fresh(self, key: Key, now: float, ttl_s: float) -> CachedAnswer | None:
         """The answer, if it is younger than `ttl_s` and of this very stock."""
-        found = self._entries.get(_place(key))
-        if found is None or found[0] != key.stock_version or now - found[1].stored_at >= ttl_s:
-            return None
-        self._entries.move_to_end(_place(key))
-        return found[1]
+        return self._find(key, now, ttl_s, any_inventory=False)
 
-    def stale(self, key: Key, now: float, max_age_s: float, *, any_stock: bool = False) -> CachedAnswer | None:
-        """The answer of a former hour, for when nobody else has one. `any_stock` takes one about an older stock too."""
-        found = self._entries.get(_place(key))
-        if found is None or now - found[1].stored_at >= max_age_s:
-            return None
-        return found[1] if any_stock or found[0] == key.stock_version else None
+    def stale(self, key: Key, now: float, max_stale_s: float, *, any_inventory: bool = False) -> CachedAnswer | None:
+        """The answer of a former hour, for when nobody else has one.
+
+        `any_inventory` takes one about an older stock too: only for routes whose answers name nothing of it.
+        """
+        return self._find(key, now, max_stale_s, any_inventory=any_inventory)
 
     def store(self, key: Key, answer: CachedAnswer) -> None:
-        """Keeps an answer, unless it is too long."""
+        """Keeps an answer, unless it is too long, or there is one about a newer stock."""
         place = _place(key)
-        self._forget(place)
         size = _size(place, answer)
-        if len(answer.text.encode("utf-8", "replace")) > self._max_entry_bytes or size > self._max_bytes:
+        known = self._entries.get(place)
+        outdated = known is not None and known[0] > key.inventory_version
+        if outdated or size > min(self._max_entry_bytes, self._max_bytes):
             return
-        self._entries[place] = (key.stock_version, answer)
+        self._forget(place)
+        self._entries[place] = (key.inventory_version, answer)
         self._bytes += size
         while self._bytes > self._max_bytes:
             self._forget(next(iter(self._entries)))
 
     def forget_tenant(self, tenant: str) -> None:
         """Drops all that is kept for a tenant."""
-        for place in [place for place in self._entries if place.tenant == tenant]:
+        for place in [place for place in self._entries if place[0] == tenant]:
             self._forget(place)
 
-    def _forget(self, place: Key) -> None:
-        found = self._entries.pop(place, None)
-        if found is not None:
-            self._bytes -= _size(place, found[1])
+    def _find(self, key: Key, now: float, max_age_s: float, *, any_inventory: bool) -> CachedAnswer | None:
+        place = _place(key)
+        found = self._entries.get(place)
+        if found is None:
+            return None
+        version, answer = found
+        # A clock that was set back makes an answer of the future; nobody knows how old that is.
+        young = 0 <= now - answer.stored_at < max_age_s
+        if not young or not (any_inventory or version == key.inventory_version):
+            return None
+        self._entries.move_to_end(place)
+        return answer
+
+    def _forget(self, place: _Place) -> None:
+        known = self._entries.pop(place, None)
+        if known is not None:
+            self._bytes -= _size(place, known[1])
 
 
-def _place(key: Key) -> Key:
-    return replace(key, stock_version=0)
+def _place(key: Key) -> _Place:
+    return key.tenant, key.route, key.prompt_version, key.message
 
 
-def _size(place: Key, answer: CachedAnswer) -> int:
-    texts = (place.tenant, place.route, place.prompt_version, place.message, answer.text)
-    return ENTRY_OVERHEAD_BYTES + sum(len(text.encode("utf-8", "replace")) for text in texts)
+def _size(place: _Place, answer: CachedAnswer) -> int:
+    return ENTRY_OVERHEAD_BYTES + sum(map(sys.getsizeof, place)) + sys.getsizeof(answer.text)

@@ -7,163 +7,199 @@ meets the cache.
 """
 
 import asyncio
-from asyncio import Task, TaskGroup
-from collections.abc import Awaitable, Callable, Hashable
+from asyncio import TaskGroup
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from gateway.errors import GatewayError, InternalError
+from gateway.errors import ClientGone, Draining, GatewayError, InternalError
 
-Item = TypeVar("Item")
+Event = TypeVar("Event")
 Made = TypeVar("Made", covariant=True)
 
-FAULT = "Something went wrong on our side. The operator finds it in the log by the request id."
-
 AHEAD = 64
-"""Batches that the source may be read ahead of the fastest follower: more is kept for nobody."""
+"""A judgment, in events: so far the source is read ahead of the fastest follower. More would be made for nobody."""
+
+MAX_REPLAYED = 4096
+"""A judgment, in events, of which a token makes one: the longest beginning that is kept for who may come late."""
+
+FAULT = "Something went wrong on our side. The operator finds it in the log by the request id."
+STOPPING = "This server is stopping, and the answer was not complete. Ask again."
+LEFT = "Nobody waits for this answer any more."
 
 
 class Source(Protocol[Made]):
-    """What a flight reads; raises StopAsyncIteration at its end, GatewayError when it breaks."""
+    """What a flight reads: lists of events, StopAsyncIteration at the end, GatewayError when it breaks.
 
-    async def __anext__(self) -> Made: ...
+    `head` is what is known of the answer once it has opened. Closing is synchronous, and done once, by the flight.
+    """
+
+    @property
+    def head(self) -> object: ...
+    async def __anext__(self) -> Sequence[Made]: ...
     def close(self) -> None: ...
 
 
-class Flights(Generic[Item]):
-    """All that are under way. Their tasks run in `tasks`."""
+class Flights(Generic[Event]):
+    """All that may be joined. Their tasks run in `tasks`, which must live longer than any request."""
 
-    def __init__(self, tasks: TaskGroup) -> None:
+    def __init__(self, tasks: TaskGroup, max_replayed: int = MAX_REPLAYED) -> None:
         self._tasks = tasks
-        self._flights: dict[Hashable, _Flight[Item]] = {}
+        self._max_replayed = max_replayed
+        self._flights: dict[Hashable, _Flight[Event]] = {}
 
     def __len__(self) -> int:
         return len(self._flights)
 
-    def join(self, key: Hashable, start: Callable[[], Awaitable[Source[Item]]]) -> tuple["Follower[Item]", bool]:
-        """A follower of the flight with this key, which begins if there is none; whether it has begun with this one."""
+    def join(self, key: Hashable, start: Callable[[], Awaitable[Source[Event]]]) -> tuple["Follower[Event]", bool]:
+        """A follower of the flight with this key, and whether the flight has begun with it: there was none, or none
+        whose beginning is still there.
+
+        `start` opens the source; it runs in the flight's own task and must give back what it has when cancelled. The
+        flight outlives the request that it was begun for, so neither may lean on anything of that request.
+        """
         flight = self._flights.get(key)
-        leads = flight is None
-        if flight is None:
-            flight = _Flight(self._forget, key)
-            self._flights[key] = flight
-            flight.task = self._tasks.create_task(flight.run(start))
-        return Follower(flight), leads
-
-    def _forget(self, key: Hashable, flight: "_Flight[Item]") -> None:
-        if self._flights.get(key) is flight:  # and not its successor's
-            del self._flights[key]
+        if flight is not None:
+            return Follower(flight), False
+        flight = _Flight(self._max_replayed, lambda: self._flights.pop(key))
+        flight.task = self._tasks.create_task(flight.run(start))
+        self._flights[key] = flight
+        return Follower(flight), True
 
 
-class _Flight(Generic[Item]):
-    def __init__(self, forget: "Callable[[Hashable, _Flight[Item]], None]", key: Hashable) -> None:
-        self.items: list[Item] = []
+class _Flight(Generic[Event]):
+    """Its events are numbered from 0; `_gone` of them have been let go. Nobody may join once it has called `forget`."""
+
+    def __init__(self, max_replayed: int, forget: Callable[[], object]) -> None:
+        self.task: asyncio.Task[None] | None = None
         self.opened = False
+        self.head: object = None
         self.over = False
         self.error: GatewayError | None = None
-        self.task: Task[None] | None = None
-        self._followers: set[Follower[Item]] = set()
+        self.news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._followers: set[Follower[Event]] = set()
+        self._events: list[Event] = []
+        self._gone = 0
+        self._max_replayed = max_replayed
+        self._joinable = True
         self._forget = forget
-        self._key = key
-        self._news: set[asyncio.Future[None]] = set()
-        self._room: asyncio.Event = asyncio.Event()
 
-    async def run(self, start: Callable[[], Awaitable[Source[Item]]]) -> None:
+    async def run(self, start: Callable[[], Awaitable[Source[Event]]]) -> None:
         """Reads the source to its end, or until nobody follows."""
-        source: Source[Item] | None = None
+        source: Source[Event] | None = None
         try:
             source = await start()
-            self.opened = True
+            self.head, self.opened = source.head, True
             self.tell()
-            while True:
-                await self._until_wanted()
-                self.items.append(await anext(source))
-                self.tell()
-        except StopAsyncIteration:
-            pass
+            await self._read(source)
         except GatewayError as error:
             self.error = error
         except asyncio.CancelledError:
-            if self._followers:  # the gateway ends, and not the followers' interest
-                raise
+            self.error = Draining(STOPPING)  # for those who follow, if any do: then it is the gateway that ends
+            raise
         except Exception as error:  # noqa: BLE001  # a fault of ours ends this answer, and not the whole group of tasks
+            # Only its type: what it says may quote a customer.
             self.error = InternalError(FAULT, detail=type(error).__name__)
         finally:
             if source is not None:
                 source.close()
             self.over = True
-            self._forget(self._key, self)
+            self._close_to_others()
             self.tell()
 
-    def follow(self, follower: "Follower[Item]") -> None:
+    def follow(self, follower: "Follower[Event]") -> None:
         """One more wants it."""
         self._followers.add(follower)
 
-    def leave(self, follower: "Follower[Item]") -> None:
+    def leave(self, follower: "Follower[Event]") -> None:
         """One less does. With the last one it ends."""
         self._followers.discard(follower)
-        self._room.set()
-        if not self._followers and self.task is not None and not self.over:
-            self._forget(self._key, self)  # at once: who comes now must not join what is being ended
+        if self._followers:
+            self.read_on()
+        elif self.task is not None and not self.over:
+            self._close_to_others()  # at once: who comes now must not join what is being ended
             self.task.cancel()
 
+    def since(self, number: int) -> list[Event]:
+        """The events from this one on."""
+        return self._events[number - self._gone :]
+
     def read_on(self) -> None:
-        """A follower has read something."""
+        """A follower has read something, or is no longer waited for."""
         self._room.set()
-
-    async def news(self) -> None:
-        """Waits until there is more, or the end. Safe to cancel."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._news.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._news.discard(waiter)
-
-    async def _until_wanted(self) -> None:
-        while len(self.items) - max((follower.at for follower in self._followers), default=0) >= AHEAD:
-            self._room.clear()
-            await self._room.wait()
+        if not self._joinable:
+            read_by_all = min(follower.at for follower in self._followers)
+            del self._events[: read_by_all - self._gone]
+            self._gone = read_by_all
 
     def tell(self) -> None:
         """Wakes all who wait for news."""
-        for waiter in self._news:
-            if not waiter.done():
-                waiter.set_result(None)
+        told, self.news = self.news, asyncio.Event()
+        told.set()
+
+    async def _read(self, source: Source[Event]) -> None:
+        while self._followers:  # whoever leaves last cancels this, but not every source heeds it
+            await self._until_wanted()
+            try:
+                self._events.extend(await anext(source))
+            except StopAsyncIteration:
+                return
+            if len(self._events) > self._max_replayed:
+                self._close_to_others()
+            self.tell()
+
+    def _close_to_others(self) -> None:
+        """From here on the beginning is needed only by those who follow already."""
+        if self._joinable:
+            self._joinable = False
+            self._forget()
+
+    async def _until_wanted(self) -> None:
+        """Waits while nobody is near what has been read already."""
+        while self._gone + len(self._events) - max(each.at for each in self._followers) >= AHEAD:
+            self._room.clear()
+            await self._room.wait()
 
 
-class Follower(Generic[Item]):
+class Follower(Generic[Event]):
     """One reader of a flight, from its beginning. Whoever has it closes it; closing is synchronous and idempotent."""
 
-    def __init__(self, flight: _Flight[Item]) -> None:
+    def __init__(self, flight: _Flight[Event]) -> None:
         self.at = 0
         self._flight = flight
         self._closed = False
         flight.follow(self)
 
-    async def opened(self) -> None:
-        """Waits until the source is there. Raises its GatewayError. Safe to cancel."""
-        while not self._flight.opened and not self._flight.over:
-            await self._flight.news()
-        if not self._flight.opened and self._flight.error is not None:
-            raise self._flight.error
+    async def opened(self) -> object:
+        """The source's head, once it is there. Raises its GatewayError, ClientGone once closed. Safe to cancel."""
+        flight = self._flight
+        while not (flight.opened or flight.over or self._closed):
+            await flight.news.wait()
+        if self._closed:
+            raise ClientGone(LEFT)
+        if flight.error is not None and not flight.opened:
+            raise flight.error
+        return flight.head
 
-    def __aiter__(self) -> "Follower[Item]":
+    def __aiter__(self) -> "Follower[Event]":
         return self
 
-    async def __anext__(self) -> Item:
-        """The next item. Raises StopAsyncIteration at the end and once closed, GatewayError where the source broke."""
+    async def __anext__(self) -> list[Event]:
+        """What has come since, at least one event. Safe to cancel.
+
+        Raises StopAsyncIteration at the end and once closed, and GatewayError where the source broke.
+        """
         flight = self._flight
         while not self._closed:
-            if self.at < len(flight.items):
-                item = flight.items[self.at]
-                self.at += 1
+            if events := flight.since(self.at):
+                self.at += len(events)
                 flight.read_on()
-                return item
+                return events
             if flight.over:
-                if flight.error is not None:
-                    raise flight.error
                 break
-            await flight.news()
+            await flight.news.wait()
+        if flight.error is not None and not self._closed:
+            raise flight.error
         raise StopAsyncIteration
 
     def close(self) -> None:
