@@ -43,7 +43,8 @@ def told(verdict: Verdict) -> str:
     chain = (
         "chain unbroken" if verdict.broken_at is None else f"chain BROKEN at entry {verdict.broken_at}: {verdict.why}"
     )
+    first = "" if verdict.left_at is None else f"entry {verdict.left_at} is of a sensitive conversation, not redacted\n"
     return (
-        f"egress ledger: {verdict.entries} entries, {chain}, head {verdict.head_hash}\n"
+        f"egress ledger: {verdict.entries} entries, {chain}, head {verdict.head_hash}\n{first}"
         f"{verdict.left} of {verdict.sensitive} sensitive conversations left\n"
     )

@@ -2,7 +2,11 @@
 
 Written before a byte leaves, and never altered: the database refuses it, and the chain tells who does it all the same.
 Beside it stand the conversations known to be sensitive, so that an auditor can count how many of them have left. One
-that was clear when something of it left, and turned sensitive afterwards, has not: what left was clear.
+that was clear when something of it left, and turned sensitive afterwards, has not: what left was clear. So an entry has
+left as sensitive if it is labelled so, or came after its conversation was marked and is not labelled "redacted".
+
+What it cannot show: a chain that was made anew as a whole, unless its head was noted elsewhere before; and marks that
+were taken out by whoever holds the file, since they stand outside the chain.
 """
 
 import hashlib
@@ -68,12 +72,13 @@ SENSITIVE = Table(
 GENESIS = "0" * 64
 REDACTED = "redacted"
 
-for _what in ("UPDATE", "DELETE"):
-    _refuse = DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy's own
-        f"CREATE TRIGGER IF NOT EXISTS egress_no_{_what.lower()} BEFORE {_what} ON egress "
-        "BEGIN SELECT RAISE(ABORT, 'the egress ledger is not altered'); END"
-    )
-    event.listen(EGRESS, "after_create", _refuse.execute_if(dialect="sqlite"))
+for _table in (EGRESS, SENSITIVE):
+    for _what in ("UPDATE", "DELETE"):
+        _refuse = DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+            f"CREATE TRIGGER IF NOT EXISTS {_table.name}_no_{_what.lower()} BEFORE {_what} ON {_table.name} "
+            "BEGIN SELECT RAISE(ABORT, 'the egress ledger is not altered'); END"
+        )
+        event.listen(_table, "after_create", _refuse.execute_if(dialect="sqlite"))
 
 
 def conversation_hash(tenant: str, session_id: str) -> str:
@@ -83,8 +88,11 @@ def conversation_hash(tenant: str, session_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a look at the whole ledger has found. `broken_at` is the number of the first bad entry, `why` says what is
-    wrong. `left` of the `sensitive` conversations have sent something, other than redacted, after they were marked."""
+    """What a look at the whole ledger has found.
+
+    `broken_at` is the number of the first bad entry, `why` says what is wrong. `left` of the `sensitive` conversations
+    have left, `left_at` is the number of the first entry by which one did.
+    """
 
     entries: int
     head_hash: str
@@ -92,6 +100,7 @@ class Verdict:
     why: str
     sensitive: int
     left: int
+    left_at: int | None
 
     @property
     def good(self) -> bool:
@@ -112,7 +121,7 @@ class EgressLedger:
     ) -> int:
         """Records what is about to be sent; its number, once that is committed."""
         told = {
-            "at": self._now(),
+            "at": float(self._now()),  # as it is read back: a whole number would have another hash
             "tenant": tenant,
             "conversation": conversation,
             "label": label,
@@ -175,7 +184,7 @@ def _verify(connection: Connection, noted_head: str | None) -> Verdict:
     for row in _rows(connection):
         count += 1
         if broken_at is None and (why := _wrong(row, expected, previous)):
-            broken_at = row["seq"] if row["seq"] == expected else expected
+            broken_at = expected
         expected, previous = row["seq"] + 1, row["hash"]
         noted |= row["hash"] == noted_head
     head = connection.execute(select(HEAD)).first()
@@ -185,7 +194,16 @@ def _verify(connection: Connection, noted_head: str | None) -> Verdict:
     if broken_at is None and not noted:
         broken_at, why = expected, "the head that was noted earlier is not in the chain"
     marked = {row.conversation: row.after_seq for row in connection.execute(select(SENSITIVE))}
-    return Verdict(count, previous, broken_at, why, len(marked), len(_left(connection, marked)))
+    left = _left(connection, marked)
+    return Verdict(
+        entries=count,
+        head_hash=previous,
+        broken_at=broken_at,
+        why=why,
+        sensitive=len(marked.keys() | left.keys()),
+        left=len(left),
+        left_at=min(left.values(), default=None),
+    )
 
 
 def _wrong(row: RowMapping, expected: int, previous: str) -> str:
@@ -196,11 +214,11 @@ def _wrong(row: RowMapping, expected: int, previous: str) -> str:
     return "" if row["hash"] == link(row) else "it has been altered"
 
 
-def _left(connection: Connection, marked: dict[str, int]) -> set[str]:
-    """Conversations of which something has left though they were sensitive; one that nobody marked is counted too."""
+def _left(connection: Connection, marked: dict[str, int]) -> dict[str, int]:
+    """Conversations of which something has left though they were sensitive, marked or not, and by which entry first."""
     sent = select(EGRESS.c.conversation, EGRESS.c.seq, EGRESS.c.label).where(EGRESS.c.label != REDACTED)
-    return {
-        row.conversation
-        for row in connection.execute(sent)
-        if row.label == "sensitive" or (row.conversation in marked and row.seq > marked[row.conversation])
-    }
+    left: dict[str, int] = {}
+    for row in connection.execute(sent.order_by(EGRESS.c.seq)):
+        if row.label == "sensitive" or (row.conversation in marked and row.seq > marked[row.conversation]):
+            left.setdefault(row.conversation, row.seq)
+    return left

@@ -1,5 +1,6 @@
 """The usage ledger in the database: a row for each answer, and its sums by month. Raises StoreFailed."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -25,6 +26,7 @@ USAGE = Table(
     Column("outcome", String(32), nullable=False),
     Column("prompt_tokens", Integer, nullable=False),
     Column("completion_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
     Column("cost_micros", Integer, nullable=False),
     Column("estimated", Boolean, nullable=False),
     Column("duration_s", Float, nullable=False),
@@ -51,7 +53,12 @@ class UsageStore:
 
     async def record(self, usage: Usage) -> None:
         """Adds a row."""
-        await self._database.write(lambda connection: _add(connection, usage))
+        await self.record_many([usage])
+
+    async def record_many(self, rows: Sequence[Usage]) -> None:
+        """Adds all of these rows, or none."""
+        if rows:
+            await self._database.write(lambda connection: _add(connection, rows))
 
     def spent_micros_now(self, month: str) -> int:
         """What the cloud has cost in a month, for who has no loop yet."""
@@ -64,15 +71,16 @@ class UsageStore:
         return self._database.read_now(lambda connection: _month(connection, month))
 
 
-def _add(connection: Connection, usage: Usage) -> None:
-    connection.execute(insert(USAGE).values(**asdict(usage)))
+def _add(connection: Connection, rows: Sequence[Usage]) -> None:
+    connection.execute(insert(USAGE), [asdict(usage) for usage in rows])
 
 
 def _month(connection: Connection, month: str) -> Month:
     first, after = bounds(month)
     within = (USAGE.c.at >= first, USAGE.c.at < after)
-    # The last answer of a request is the one that its customer has seen to the end.
-    last = select(func.max(USAGE.c.number)).where(*within).group_by(USAGE.c.request_id)
+    # The last answer of a request is the one that its customer has seen to the end. Clients may choose their requests'
+    # ids, so two tenants may use the same.
+    last = select(func.max(USAGE.c.number)).where(*within).group_by(USAGE.c.tenant, USAGE.c.request_id)
     by_last = select(USAGE.c.tier, func.count()).where(USAGE.c.number.in_(last)).group_by(USAGE.c.tier)
     requests = {str(row[0]): int(row[1]) for row in connection.execute(by_last)}
     sums = (
@@ -84,7 +92,7 @@ def _month(connection: Connection, month: str) -> Month:
     )
     by_tier = connection.execute(select(USAGE.c.tier, *sums).where(*within).group_by(USAGE.c.tier)).all()
     by_tenant = connection.execute(select(USAGE.c.tenant, *sums).where(*within).group_by(USAGE.c.tenant)).all()
-    began = connection.scalar(select(func.min(USAGE.c.at)).where(*within))
+    began = connection.scalar(select(func.min(USAGE.c.at)))
     return Month(
         month=month,
         began_at=began,

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.costs import MICROS_PER_DOLLAR
-from gateway.savings import Answers, Month, dollars, hours_passed, render, report
+from gateway.savings import LINE_CHARS, Answers, Month, dollars, hours_passed, render, report
 from tests.unit.gateway.test_costs import PRICES
 
 MONTH = Month(
@@ -25,6 +25,8 @@ def test_the_net_is_the_cloud_s_price_less_what_was_spent_and_what_the_gpus_cost
     assert made.net_micros == 6_950_000
     text = render(made)
     assert "net saving" in text and "$6.95" in text
+    assert max(map(len, text.splitlines())) <= LINE_CHARS
+    text = " ".join(text.split())
     assert "idle ones included: made up" in text
     assert "in 1 of them estimated" in text
     assert "tenant website" in text
@@ -49,7 +51,21 @@ def test_money_is_told_as_finely_as_it_is_little(micros: int, told: str) -> None
     assert dollars(micros) == told
 
 
-def test_hours_count_from_the_first_row_until_now_or_the_month_s_end() -> None:
+def test_hours_count_from_the_ledger_s_first_row_until_now_or_the_month_s_end() -> None:
     assert hours_passed(0.0, 7200.0, None, 3600.0) == 0.0
     assert hours_passed(0.0, 7200.0, 1800.0, 3600.0) == 0.5
     assert hours_passed(0.0, 7200.0, 0.0, 99_999.0) == 2.0
+    assert hours_passed(3600.0, 7200.0, 0.0, 99_999.0) == 1.0, "the whole month, since the ledger is older"
+    assert hours_passed(3600.0, 7200.0, 0.0, 1.0) == 0.0, "a month to come"
+    assert hours_passed(0.0, 7200.0, 8000.0, 9000.0) == 0.0, "a month before the ledger's"
+
+
+def test_a_month_without_traffic_costs_its_gpus_and_is_a_loss() -> None:
+    made = report(Month("2026-12", 0.0), PRICES, hours=744.0)
+    assert made.net_micros == -3 * 744 * MICROS_PER_DOLLAR
+
+
+def test_every_figure_of_money_is_told_with_its_assumption() -> None:
+    told = {figure.name: figure.assumption for figure in report(MONTH, PRICES, hours=2.0).figures}
+    assert all(told[name] for name in ("cloud spend", "the same in the cloud", "GPUs", "net saving", "share on-prem"))
+    assert "counted at nothing" in told["the same in the cloud"]

@@ -19,7 +19,7 @@ async def test_a_month_is_reported_from_the_ledger(tmp_path: Path, capsys: pytes
     url = f"sqlite:///{tmp_path}/gateway.db"
     at = datetime(2026, 10, 5, tzinfo=UTC).timestamp()
     with closing(Database(url)) as database:
-        row = Usage(at, "a", "r", "chat", "x", "on-prem", None, "ok", 1_000_000, 0, 0, False, 0.1)
+        row = Usage(at, "a", "r", "chat", "x", "on-prem", None, "ok", 1_000_000, 0, 0, 0, False, 0.1)
         await UsageStore(database).record(row)
     environ = {"SCOUT_DATABASE_URL": url}
     assert main(["report", "--month", "2026-10", "--json"], environ) == 0

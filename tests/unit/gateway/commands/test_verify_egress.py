@@ -45,9 +45,10 @@ async def test_nothing_sensitive_that_left_is_a_good_end(url: str, capsys: pytes
 
 
 async def test_something_sensitive_that_left_is_not(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    await fill(url, "clear")
+    await fill(url, "redacted", "clear")
     code, lines = verify(url, capsys)
     assert (code, lines[-1]) == (1, "1 of 1 sensitive conversations left")
+    assert lines[1] == "entry 2 is of a sensitive conversation, not redacted"
 
 
 async def test_a_noted_head_that_is_gone_is_told(url: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """The egress ledger: it cannot be altered unseen, and counts what should not have left."""
 
+import asyncio
 import hashlib
 import sqlite3
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from gateway.ports import StoreFailed
 from gateway.stores.database import Database
-from gateway.stores.egress import EGRESS, GENESIS, EgressLedger, conversation_hash
+from gateway.stores.egress import EGRESS, GENESIS, SENSITIVE, EgressLedger, conversation_hash, link
 
 pytestmark = pytest.mark.anyio
 
@@ -30,13 +31,13 @@ async def send(ledger: EgressLedger, conversation: str = "c1", label: str = "cle
     return await ledger.append(tenant="a", conversation=conversation, label=label, request_id="r", model="m", body=body)
 
 
-def tamper(path: Path, *statements: str) -> None:
+def tamper(path: Path, *statements: str, **values: str) -> None:
     """As whoever holds the file can, triggers or not."""
     with closing(sqlite3.connect(path)) as file:
         for trigger in ("egress_no_update", "egress_no_delete"):
             file.execute(f"DROP TRIGGER {trigger}")
         for statement in statements:
-            file.execute(statement)
+            file.execute(statement, values)
         file.commit()
 
 
@@ -56,8 +57,15 @@ def test_an_empty_ledger_is_whole(ledger: EgressLedger) -> None:
 
 async def test_the_database_refuses_to_alter_it(ledger: EgressLedger, path: Path) -> None:
     await send(ledger)
+    await ledger.mark_sensitive("c1", "a")
+    changes = (
+        EGRESS.update().values(bytes=1),
+        EGRESS.delete(),
+        SENSITIVE.update().values(after_seq=9),
+        SENSITIVE.delete(),
+    )
     with closing(Database(f"sqlite:///{path}")) as other:
-        for change in (EGRESS.update().values(bytes=1), EGRESS.delete()):
+        for change in changes:
             with pytest.raises(StoreFailed):
                 other.write_now(lambda connection, change=change: connection.execute(change))
 
@@ -87,6 +95,34 @@ async def test_whoever_alters_the_file_is_found(
     assert why in verdict.why
 
 
+async def test_entries_that_have_changed_places_are_found(ledger: EgressLedger, path: Path) -> None:
+    for body in (b"one", b"two", b"three"):
+        await send(ledger, body=body)
+    tamper(
+        path,
+        "UPDATE egress SET seq = 9 WHERE seq = 2",
+        "UPDATE egress SET seq = 2 WHERE seq = 3",
+        "UPDATE egress SET seq = 3 WHERE seq = 9",
+    )
+    assert ledger.verify_now().broken_at == 2
+
+
+async def test_an_entry_that_was_altered_and_hashed_anew_is_found_by_the_next(ledger: EgressLedger, path: Path) -> None:
+    for _ in range(3):
+        await send(ledger)
+    forged = link({**ledger.entries_now()[1], "label": "redacted"})
+    tamper(path, "UPDATE egress SET label = 'redacted', hash = :forged WHERE seq = 2", forged=forged)
+    verdict = ledger.verify_now()
+    assert (verdict.broken_at, verdict.why) == (3, "it does not follow the one before it")
+
+
+async def test_a_clock_that_tells_whole_numbers_makes_no_other_chain(path: Path) -> None:
+    with closing(Database(f"sqlite:///{path}")) as database:
+        ledger = EgressLedger(database, lambda: 1000)
+        await send(ledger)
+        assert ledger.verify_now().good
+
+
 async def test_a_head_that_was_noted_tells_a_ledger_that_was_made_anew(ledger: EgressLedger, path: Path) -> None:
     await send(ledger, body=b"true")
     noted = ledger.verify_now().head_hash
@@ -113,20 +149,30 @@ async def test_what_left_after_it_was_marked_is_counted(ledger: EgressLedger, la
     await ledger.mark_sensitive("c1", "a")
     await send(ledger, "c1", label)
     verdict = ledger.verify_now()
-    assert (verdict.good, verdict.sensitive, verdict.left) == (False, 1, 1)
+    assert (verdict.good, verdict.sensitive, verdict.left, verdict.left_at) == (False, 1, 1, 1)
+
+
+async def test_a_conversation_that_left_twice_is_one_and_told_by_the_first_entry(ledger: EgressLedger) -> None:
+    await send(ledger, "c1")
+    await ledger.mark_sensitive("c1", "a")
+    for conversation in ("c1", "c2", "c1"):
+        await send(ledger, conversation)
+    verdict = ledger.verify_now()
+    assert (verdict.sensitive, verdict.left, verdict.left_at) == (1, 1, 2)
 
 
 async def test_what_is_labelled_sensitive_has_left_whether_it_was_marked_or_not(ledger: EgressLedger) -> None:
     await send(ledger, "c9", "sensitive")
-    assert ledger.verify_now().left == 1
+    verdict = ledger.verify_now()
+    assert (verdict.sensitive, verdict.left) == (1, 1)
 
 
 async def test_two_processes_write_one_chain(ledger: EgressLedger, path: Path) -> None:
     with closing(Database(f"sqlite:///{path}")) as database:
         other = EgressLedger(database, lambda: 2.0)
-        for number in range(10):
-            await send(ledger if number % 2 else other)
-    assert (ledger.verify_now().good, ledger.verify_now().entries) == (True, 10)
+        numbers = await asyncio.gather(*(send(ledger if number % 2 else other) for number in range(20)))
+    assert sorted(numbers) == list(range(1, 21))
+    assert (ledger.verify_now().good, ledger.verify_now().entries) == (True, 20)
 
 
 def test_a_conversation_s_name_gives_nothing_away_and_is_its_own() -> None:
