@@ -37,6 +37,7 @@ from gateway.ports import Clock
 from gateway.probes import Prober
 from gateway.settings import Cors, Settings
 from gateway.site import SiteEvent
+from gateway.tiers.on_prem import OnPrem
 from gateway.upstreams.questions import Questions
 from gateway.upstreams.vllm import VllmUpstream, open_client
 from shared import headers
@@ -124,16 +125,17 @@ async def _running(
             apart_s = settings.health.busy_interval_s / len(pool.replicas)
             watchers = [tasks.create_task(prober.watch(one, i * apart_s)) for i, one in enumerate(pool.replicas)]
             watchers.append(tasks.create_task(prober.watch_link()))
+            attempts = Attempts(admission, upstream, settings.attempts, retries, metrics, clock)
             gateway = Gateway(
                 settings=settings,
                 keys=Keyring(key.get_secret_value() for key in settings.api_keys),
                 admins=Keyring(key.get_secret_value() for key in settings.admin_keys),
                 ledger=Ledger(metrics, log, clock),
                 pool=pool,
-                attempts=Attempts(admission, upstream, settings.attempts, retries, metrics, clock),
+                attempts=attempts,
+                on_prem=OnPrem(pool, attempts, settings.attempts, clock),
                 retries=retries,
                 ending=ending,
-                whole_tokens=set(),
                 paths=lambda: dict(prober.paths),
                 clock=clock,
             )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.auth import Keyring
-from gateway.chat import EXPECTED_ANSWER_TOKENS, Call, Gateway, Question, Streamed, Whole, complete
+from gateway.chat import Call, Gateway, Question, Streamed, Whole, complete
 from gateway.ending import Ending
 from gateway.errors import (
     DeadlineExceeded,
@@ -22,6 +22,7 @@ from gateway.errors import (
 )
 from gateway.ports import Answer, Fault
 from gateway.settings import Chat
+from gateway.tiers.on_prem import EXPECTED_ANSWER_TOKENS, OnPrem
 from tests.unit.gateway.accounts import Accounts
 from tests.unit.gateway.attempts_bench import Bench, attempts_bench
 from tests.unit.gateway.manual_clock import ManualClock
@@ -117,7 +118,7 @@ def client(accounts: Accounts, clock: ManualClock) -> Callable[..., Client]:
             attempts=bench.attempts,
             retries=bench.retries,
             ending=Ending(),
-            whole_tokens=set(),
+            on_prem=OnPrem(bench.pool, bench.attempts, bench.settings.attempts, clock),
             paths=dict,
             clock=clock,
         )
