@@ -40,10 +40,16 @@ class Source(Protocol[Made]):
 
 
 class Flights(Generic[Event]):
-    """All that may be joined. Their tasks run in `tasks`, which must live longer than any request."""
+    """All that may be joined. Their tasks run in `tasks`, which must live longer than any request.
 
-    def __init__(self, tasks: TaskGroup, max_replayed: int = MAX_REPLAYED) -> None:
+    `on_fault` is told of what no source may raise, for the log: the followers only hear that there was a fault.
+    """
+
+    def __init__(
+        self, tasks: TaskGroup, on_fault: Callable[[Exception], None], max_replayed: int = MAX_REPLAYED
+    ) -> None:
         self._tasks = tasks
+        self._on_fault = on_fault
         self._max_replayed = max_replayed
         self._flights: dict[Hashable, _Flight[Event]] = {}
 
@@ -60,7 +66,7 @@ class Flights(Generic[Event]):
         flight = self._flights.get(key)
         if flight is not None:
             return Follower(flight), False
-        flight = _Flight(self._max_replayed, lambda: self._flights.pop(key))
+        flight = _Flight(self._max_replayed, lambda: self._flights.pop(key), self._on_fault)
         flight.task = self._tasks.create_task(flight.run(start))
         self._flights[key] = flight
         return Follower(flight), True
@@ -69,7 +75,7 @@ class Flights(Generic[Event]):
 class _Flight(Generic[Event]):
     """Its events are numbered from 0; `_gone` of them have been let go. Nobody may join once it has called `forget`."""
 
-    def __init__(self, max_replayed: int, forget: Callable[[], object]) -> None:
+    def __init__(self, max_replayed: int, forget: Callable[[], object], on_fault: Callable[[Exception], None]) -> None:
         self.task: asyncio.Task[None] | None = None
         self.opened = False
         self.head: object = None
@@ -83,6 +89,7 @@ class _Flight(Generic[Event]):
         self._max_replayed = max_replayed
         self._joinable = True
         self._forget = forget
+        self._on_fault = on_fault
 
     async def run(self, start: Callable[[], Awaitable[Source[Event]]]) -> None:
         """Reads the source to its end, or until nobody follows."""
@@ -98,6 +105,7 @@ class _Flight(Generic[Event]):
             self.error = Draining(STOPPING)  # for those who follow, if any do: then it is the gateway that ends
             raise
         except Exception as error:  # noqa: BLE001  # a fault of ours ends this answer, and not the whole group of tasks
+            self._on_fault(error)
             # Only its type: what it says may quote a customer.
             self.error = InternalError(FAULT, detail=type(error).__name__)
         finally:

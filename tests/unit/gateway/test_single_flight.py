@@ -45,10 +45,14 @@ class Made:
 
 
 @pytest.fixture
-async def flights() -> AsyncIterator[Flights[str]]:
-    """The test ends only when no task is left."""
-    async with asyncio.TaskGroup() as tasks:
-        yield Flights(tasks)
+def faults() -> list[Exception]:
+    return []
+
+
+@pytest.fixture
+async def flights(faults: list[Exception]) -> AsyncIterator[Flights[str]]:
+    async with asyncio.TaskGroup() as tasks:  # left only when no task is
+        yield Flights(tasks, faults.append)
 
 
 def starting(source: Made, started: list[Made] | None = None) -> Callable[[], Awaitable[Made]]:
@@ -279,13 +283,13 @@ async def test_who_has_left_is_not_told_of_an_error(flights: Flights[str]) -> No
     assert await rest(follower) == []
 
 
-async def test_a_fault_of_ours_ends_this_flight_and_no_other(flights: Flights[str]) -> None:
+async def test_a_fault_of_ours_ends_this_flight_and_no_other(flights: Flights[str], faults: list[Exception]) -> None:
     source = Made(KeyError("a customer's name"))
     bad, _ = flights.join("bad", starting(source))
     good, _ = flights.join("good", starting(Made("a", END)))
     with pytest.raises(InternalError) as raised:
         await rest(bad)
-    assert raised.value.detail == "KeyError"
+    assert (raised.value.detail, [type(fault) for fault in faults]) == ("KeyError", [KeyError])
     assert source.closed == 1
     assert await rest(good) == ["a"]
 
@@ -296,7 +300,7 @@ async def test_a_gateway_that_ends_takes_its_flights_along_and_tells_those_who_f
 
     async def serve() -> None:
         async with asyncio.TaskGroup() as tasks:
-            followers.append(Flights[str](tasks).join("key", starting(source))[0])
+            followers.append(Flights[str](tasks, pytest.fail).join("key", starting(source))[0])
             await asyncio.Event().wait()
 
     serving = asyncio.create_task(serve())
@@ -350,7 +354,7 @@ async def test_who_never_reads_takes_the_source_along_when_it_leaves(flights: Fl
 
 async def test_who_comes_after_more_than_can_be_replayed_begins_a_flight_of_his_own() -> None:
     async with asyncio.TaskGroup() as tasks:
-        flights = Flights[str](tasks, max_replayed=2)
+        flights = Flights[str](tasks, pytest.fail, max_replayed=2)
         source = Made("a", "b")
         first, _ = flights.join("key", starting(source))
         assert await some(first, 2) == ["a", "b"]
@@ -377,7 +381,7 @@ async def test_what_all_have_read_is_not_kept_when_nobody_may_come_any_more() ->
             Counted.alive -= 1
 
     async with asyncio.TaskGroup() as tasks:
-        flights = Flights[str](tasks, max_replayed=2)
+        flights = Flights[str](tasks, pytest.fail, max_replayed=2)
         source = Made()
         first, _ = flights.join("key", starting(source))
         second, _ = flights.join("key", never)
