@@ -26,7 +26,7 @@ STRUCTURED = frozenset(
 """Those that have a form of their own, and are told by it."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """`text[start:end]` is of this kind."""
 

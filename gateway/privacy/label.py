@@ -1,4 +1,4 @@
-"""The label of a conversation: clear or sensitive. It only ever goes up. Pure."""
+"""The label of what is said, clear or sensitive, and what a route lets reach the cloud. Pure."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -35,8 +35,3 @@ def label_of(texts: Iterable[str], detector: Detector = find) -> Label:
     except Exception:  # noqa: BLE001  # whatever it is: what could not be looked at counts as sensitive
         return Label.SENSITIVE
     return Label.CLEAR
-
-
-def highest(one: Label, other: Label) -> Label:
-    """Sensitive if either is."""
-    return Label.SENSITIVE if Label.SENSITIVE in (one, other) else Label.CLEAR

@@ -1,7 +1,6 @@
-"""The detector: the whole corpus, what spans it tells, and that no text is slow or fatal."""
+"""The detector: the whole corpus, what spans it tells, and that no text is fatal."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.commands.label import score
 from gateway.privacy.detector import excepting, find, folded
-from gateway.privacy.kinds import Finding, Kind
+from gateway.privacy.kinds import Kind
 
 CORPUS = Path(__file__).parents[3] / "data" / "privacy" / "corpus.jsonl"
 
@@ -80,44 +79,9 @@ def test_no_text_is_fatal_and_what_is_found_is_within_it(text: str) -> None:
         reached = finding.end
 
 
-HOSTILE = (
-    "a@",
-    "1 ",
-    "1",
-    "my name is ",
-    "DE89 ",
-    "password is ",
-    "12 a ",
-    "0-",
-    "five ",
-    "I'm A ",
-    "born ",
-    "licence ",
-)
-
-
-@pytest.mark.parametrize("piece", HOSTILE)
-def test_the_time_grows_with_the_length_and_not_faster(piece: str) -> None:
-    def seconds(length: int) -> float:
-        text = piece * (length // len(piece))
-        best = 1e9
-        for _ in range(3):
-            began = time.perf_counter()
-            find(text)
-            best = min(best, time.perf_counter() - began)
-        return best
-
-    # Quadratic would be 256 times as long for 16 times the length.
-    assert seconds(32_768) < 100 * max(seconds(2048), 1e-4)
-
-
 def test_every_line_of_the_corpus_is_of_its_form() -> None:
     for line in CORPUS.read_text("utf-8").splitlines():
         row = json.loads(line)
         assert set(row) == {"message", "label", "kinds"}
         assert (row["label"] == "sensitive") is bool(row["kinds"])
         assert set(row["kinds"]) <= set(Kind)
-
-
-def test_findings_are_in_their_order() -> None:
-    assert sorted([Finding(5, 6, Kind.CARD), Finding(1, 9, Kind.EMAIL)])[0].start == 1

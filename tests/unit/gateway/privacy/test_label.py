@@ -1,11 +1,9 @@
-"""The label goes up and never down, and what cannot be looked at is sensitive."""
+"""A conversation is as sensitive as any of its texts, and what cannot be looked at is sensitive."""
 
 from collections.abc import Sequence
 
-import pytest
-
 from gateway.privacy.kinds import Finding
-from gateway.privacy.label import MAX_CHARS, Label, highest, label_of
+from gateway.privacy.label import MAX_CHARS, Label, label_of
 
 
 def broken(text: str) -> Sequence[Finding]:
@@ -25,9 +23,3 @@ def test_a_detector_that_fails_finds_everything() -> None:
 def test_more_than_can_be_looked_at_is_sensitive() -> None:
     assert label_of(["a" * MAX_CHARS]) is Label.CLEAR
     assert label_of(["a" * MAX_CHARS, "b"]) is Label.SENSITIVE
-
-
-@pytest.mark.parametrize("one", Label)
-@pytest.mark.parametrize("other", Label)
-def test_of_two_labels_the_graver_one_holds(one: Label, other: Label) -> None:
-    assert highest(one, other) is (Label.CLEAR if one is other is Label.CLEAR else Label.SENSITIVE)
