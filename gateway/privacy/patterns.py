@@ -1,7 +1,7 @@
 """The forms that personal data is written in. No pattern here can take more than linear time.
 
 Repetitions are bounded, or of signs that cannot be read in two ways; what has a check digit is only recognised here and
-proved in `detector`. Everything is matched against text that `detector.folded` has made plain.
+proved in `looks`. Everything is matched against text that `detector.folded` has made plain.
 """
 
 import re
