@@ -6,9 +6,11 @@ is cancelled while waiting leaves a transaction that ends as it would have: whol
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from sqlite3 import OperationalError
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, MetaData, create_engine, event, make_url
@@ -26,6 +28,9 @@ READERS = 2
 BUSY_TIMEOUT_MS = 2000
 """How long SQLite waits for another process's write (an import, a report) before it gives up."""
 
+
+REFUSED_PAUSE_MS = 10
+"""Between two tries to change the journal's mode."""
 
 _OF_THE_DRIVER = (UnicodeError, OverflowError)
 """What a value that no column can hold is met with; they quote it."""
@@ -117,11 +122,26 @@ def _prepare(connection: Any, record: object) -> None:
     """SQLite's defaults are for compatibility with 2004; the transactions are begun by us."""
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    _write_ahead(cursor)
     cursor.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last commits, never the database
     cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Sets the journal's mode, by which readers and the writer do not wait for each other.
+
+    The first to open a new file changes it. Whoever does so at the same moment is refused at once, whatever the busy
+    time-out says (so it was seen with SQLite 3.40); once it is changed there is nothing to refuse.
+    """
+    for _ in range(BUSY_TIMEOUT_MS // REFUSED_PAUSE_MS):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except OperationalError:
+            time.sleep(REFUSED_PAUSE_MS / 1000)
+    cursor.execute("PRAGMA journal_mode = WAL")
 
 
 def _begin(connection: Connection) -> None:

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("gateway", "shared", "inference", "infra")
 ELSEWHERE = {
+    "gateway/stores/test_database_opening.py": "gateway/stores/database.py",
     "gateway/test_relay_sink.py": "gateway/relay.py",
     "infra/test_compose.py": "docker-compose.*.yml",
     "inference/standin/test_chat_template.py": "inference/standin/chat_template.jinja",
